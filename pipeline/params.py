@@ -1,0 +1,299 @@
+"""``params.yaml`` as typed, validated models. The same models make the forms of the Prefect UI.
+
+Only this module reads ``params.yaml``; everything else is handed the section that it needs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import UserError
+from pipeline.tables import digests
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class Section(BaseModel):
+    """A section of ``params.yaml``: unknown keys are refused, values are fixed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def digest(self) -> str:
+        """Digest of the section's values."""
+        return digests.of_value(self.model_dump(mode="json"))
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ScenesParams(Section):
+    """The built-in world of drawn scenes: how much of it there is and how rich it is."""
+
+    train: Positive = Field(description="Scenes to train on.")
+    validation: Positive = Field(description="Scenes to tune on.")
+    test: Positive = Field(description="Scenes to report on, once.")
+    image_size: Annotated[int, Field(ge=32, le=512)] = Field(description="Width and height, pixels.")
+    nouns: Annotated[int, Field(ge=2, le=20)] = Field(description="Kinds of object, of twenty.")
+    colours: Annotated[int, Field(ge=2, le=10)] = Field(description="Colours of objects, of ten.")
+    patterns: Annotated[int, Field(ge=1, le=4)] = Field(
+        description="Surface patterns, of four: plain, striped, dotted, checked."
+    )
+    objects: tuple[Positive, Positive] = Field(description="Fewest and most objects in a scene.")
+    object_size: tuple[Share, Share] = Field(
+        description="Smallest and largest longer side of an object, as a share of the image's side."
+    )
+    overlap: Share = Field(description="Largest share of an object that a nearer one may hide.")
+    captions: Positive = Field(description="Captions a scene.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ScenesParams:
+        for name in ("objects", "object_size"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name}: the first number ({low}) must not be above the second ({high})")
+        return self
+
+
+class CocoParams(Section):
+    """A COCO folder: ``annotations/captions_*.json``, ``annotations/instances_*.json`` and images."""
+
+    splits: dict[str, Literal["train", "validation", "test"]] = Field(
+        description="Which split each of COCO's own sets (the * in the files' names) goes to."
+    )
+    validation_share: Share = Field(
+        description="Share of the training images, chosen by their id, that goes to validation."
+    )
+
+
+class SourceParams(Section):
+    """Where images, captions and annotations come from."""
+
+    name: Literal["scenes", "coco"] = Field(description="The dataset's format.")
+    path: Path = Field(description="The dataset's root; scenes need none.")
+    shard_size: Positive = Field(description="Images a shard: the unit of parallel work and of resuming.")
+    scenes: ScenesParams
+    coco: CocoParams
+
+
+class ParseParams(Section):
+    """Captions to noun phrases."""
+
+    model: str = Field(description="spaCy's English pipeline, by package name or folder.")
+    batch_size: Positive = Field(description="Captions that spaCy takes at a time.")
+    processes: Positive = Field(description="spaCy processes a shard; 2 pay past some 10,000 captions.")
+
+
+class DatasetSourceParams(Section):
+    """Ground phrases by the dataset's own human annotations."""
+
+    several: Literal["all", "largest", "skip"] = Field(
+        description="What a singular noun takes when several objects match it."
+    )
+    crowds: bool = Field(description="Whether crowd regions may ground plural and crowd nouns.")
+
+
+class OpenClipSourceParams(Section):
+    """Ground phrases by the dense similarity of an open_clip model's patches and text."""
+
+    model: str = Field(
+        description="open_clip architecture, or local-dir:FOLDER for one on disk (data/models/encoder/open_clip"
+        " is the one that this pipeline trains)."
+    )
+    pretrained: str | None = Field(description="open_clip's tag or file of the weights; none for local-dir.")
+    dense: Literal["tokens", "values"] = Field(
+        description="Patch features: the last layer's tokens, or its value projections (as in MaskCLIP)."
+    )
+    prompt: str = Field(description="Template of the text, with {} for the phrase.")
+    threshold: Share = Field(
+        description="A patch belongs to the region when its similarity, scaled over the image to 0-1, is above."
+    )
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] = Field(
+        description="Phrases whose best patch is below this cosine are rejected."
+    )
+    batch_size: Positive = Field(description="Images a batch.")
+
+
+class GroundParams(Section):
+    """Noun phrases to regions."""
+
+    source: Literal["dataset", "open_clip"] = Field(description="The annotation source.")
+    dataset: DatasetSourceParams
+    open_clip: OpenClipSourceParams
+
+
+class PatchWordsParams(Section):
+    """Regions to the patch grid."""
+
+    min_coverage: Share = Field(description="A patch counts when at least this share of it is covered.")
+    min_score: Share = Field(description="Regions with a lower score are left out.")
+    use: Literal["masks", "boxes"] = Field(description="Masks where there are any, or boxes throughout.")
+
+
+class TrainedEncoderParams(Section):
+    """A small CLIP, trained with open_clip on the source's own images and captions."""
+
+    width: Positive = Field(description="Width of the vision tower.")
+    layers: Positive = Field(description="Layers of the vision tower.")
+    patch_size: Positive = Field(description="Side of a patch, pixels.")
+    embed_dim: Positive = Field(description="Width of the shared image-text space.")
+    steps: Positive = Field(description="Optimiser steps.")
+    batch_size: Positive = Field(description="Image-caption pairs a step.")
+    learning_rate: float = Field(gt=0, description="Peak learning rate.")
+    crops: Share = Field(description="Share of the batches made of object crops with short captions.")
+
+
+class PretrainedEncoderParams(Section):
+    """A pretrained CLIP vision tower."""
+
+    path: str = Field(description="Hub name or folder of a transformers CLIP or SigLIP model.")
+
+
+class EncoderParams(Section):
+    """The vision encoder, frozen from then on."""
+
+    name: Literal["trained", "pretrained"]
+    trained: TrainedEncoderParams
+    pretrained: PretrainedEncoderParams
+
+
+class TrainedLanguageModelParams(Section):
+    """A small causal language model, trained on the training split's text alone."""
+
+    width: Positive = Field(description="Hidden size.")
+    layers: list[Literal["conv", "full_attention"]] = Field(description="The layers' kinds, first to last.")
+    heads: Positive = Field(description="Attention heads.")
+    steps: Positive = Field(description="Optimiser steps.")
+    batch_tokens: Positive = Field(description="Tokens a step.")
+    learning_rate: float = Field(gt=0, description="Peak learning rate.")
+    box_bins: Positive = Field(description="Bins of a box coordinate: each is a word.")
+
+
+class PretrainedLanguageModelParams(Section):
+    """A pretrained causal language model."""
+
+    path: str = Field(description="Hub name, folder or GGUF file of a transformers causal LM.")
+
+
+class LanguageModelParams(Section):
+    """The language model, frozen in pre-training, trained in fine-tuning."""
+
+    name: Literal["trained", "pretrained"]
+    trained: TrainedLanguageModelParams
+    pretrained: PretrainedLanguageModelParams
+
+
+class ProjectorParams(Section):
+    """The projector between encoder and language model."""
+
+    layers: Literal[1, 2] = Field(description="1: linear; 2: an MLP with one hidden layer, as in LLaVA-1.5.")
+
+
+class PatchLossParams(Section):
+    """The patch loss of the arms that have one."""
+
+    form: Literal["cosine"] = Field(description="cosine: the paper's, mean over regions of 1 - cos(v, w).")
+    beta: float = Field(ge=0, description="Weight beside the caption loss.")
+    words: Literal["phrase", "head"] = Field(description="Words that make the region's target.")
+
+
+class OptimisationParams(Section):
+    """A stage of training."""
+
+    steps: Positive = Field(description="Optimiser steps.")
+    batch_images: Positive = Field(description="Images a step.")
+    turns: Positive = Field(description="Captions or conversations an image and step.")
+    learning_rate: float = Field(gt=0, description="Peak learning rate; cosine decay.")
+    warmup: Share = Field(description="Share of the steps that the learning rate rises in.")
+    weight_decay: float = Field(ge=0)
+    save_every: Positive = Field(description="Steps between checkpoints that a rerun resumes from.")
+
+
+class TrainParams(Section):
+    """Projector pre-training and fine-tuning of the arms."""
+
+    projector: ProjectorParams
+    patch_loss: PatchLossParams
+    pretrain: OptimisationParams
+    finetune: OptimisationParams
+
+
+class EvaluateParams(Section):
+    """Evaluation on the test split."""
+
+    examples: Positive = Field(description="Most examples of a task.")
+    regions: Positive = Field(description="Most regions for alignment and decomposition.")
+    words: Positive = Field(description="K of the decomposition: words a token is decomposed into.")
+    batch_size: Positive = Field(description="Examples a batch of generation.")
+    bootstrap: Positive = Field(description="Resamples behind an interval.")
+
+
+class ReportParams(Section):
+    """The report."""
+
+    examples: Positive = Field(description="Examples drawn.")
+
+
+class ComputeParams(Section):
+    """Where the shards run. Changes no result, so no stage depends on it."""
+
+    runner: Literal["threads", "processes"] = Field(description="What the shards are given to.")
+    workers: Positive = Field(description="Shards at a time.")
+
+
+class Params(Section):
+    """All of ``params.yaml``."""
+
+    profile: str = Field(description="The profile that these settings came from: a label.")
+    seed: int = Field(ge=0, description="Seed of everything random.")
+    source: SourceParams
+    parse: ParseParams
+    ground: GroundParams
+    patch_words: PatchWordsParams
+    encoder: EncoderParams
+    language_model: LanguageModelParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    report: ReportParams
+    compute: ComputeParams
+
+
+def load(path: Path = PARAMS_FILE) -> Params:
+    """Read and check the parameters.
+
+    Raises:
+        UserError: the file is missing or is no YAML, or a value is wrong; the message lists every wrong key
+            with its value and what is allowed.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {path}: run the command in the project's root folder.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    return parse(raw, str(path))
+
+
+def parse(raw: Any, name: str = "params") -> Params:
+    """Check parameters that were read already; ``name`` is what the message calls them."""
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{name} has {error.error_count()} wrong value(s):\n{_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        key = ".".join(str(step) for step in fault["loc"]) or "(top level)"
+        if fault["type"] == "missing":
+            lines.append(f"  {key}: missing")
+        elif fault["type"] == "extra_forbidden":
+            lines.append(f"  {key}: there is no such setting")
+        else:
+            lines.append(f"  {key}: found {fault['input']!r}; {fault['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Arrow tables: their columns, how they are read, written and committed, and where each came from."""

@@ -1,0 +1,90 @@
+"""What is measured: each metric's name, title, unit and direction, and an estimate with its interval.
+
+``data/evaluation/*/metrics.json`` and the report all hold ``{metric key: estimate}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval and the number of examples that it rests on."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is named and read."""
+
+    key: str
+    group: str
+    title: str
+    unit: str
+    """``share`` is shown as per cent; ``number`` as it is."""
+    direction: int
+    """+1: higher is better; -1: lower is better; 0: neither."""
+    doc: str
+
+
+METRICS = (
+    Metric("alignment.cosine", "Alignment", "Cosine of region and words", "number", 1,
+           "mean cos(v, w) over held-out regions; v the coverage-weighted mean of projected patches"),
+    Metric("alignment.top1", "Alignment", "Right word ranked first", "share", 1,
+           "the region's head noun is the nearest of the vocabulary's words"),
+    Metric("alignment.top5", "Alignment", "Right word among five", "share", 1,
+           "the region's head noun is among the five nearest words"),
+    Metric("alignment.attribute_top1", "Alignment", "Right attribute ranked first", "share", 1,
+           "the region's attribute is the nearest of the attribute words"),
+    Metric("alignment.mrr", "Alignment", "Mean reciprocal rank of the word", "number", 1,
+           "1 / rank of the head noun among the vocabulary's words"),
+    Metric("alignment.pointing", "Alignment", "Pointing accuracy", "share", 1,
+           "the patch most similar to the phrase lies on its region"),
+    Metric("alignment.miou", "Alignment", "mIoU of the similarity map", "number", 1,
+           "overlap of the thresholded similarity map with the region's patches"),
+    Metric("compression.before", "Compression", "Entropy before the projector", "number", 0,
+           "von Neumann entropy of an image's encoder tokens / log min(N, d)"),
+    Metric("compression.after", "Compression", "Entropy after the projector", "number", -1,
+           "the same after the projector; lower is more compressed"),
+    Metric("decomposition.recall", "Decomposition", "True words found by matching pursuit", "share", 1,
+           "share of a patch's words among the K that matching pursuit picks"),
+    Metric("decomposition.chance", "Decomposition", "Found by chance", "share", 0,
+           "the same share for K words drawn at random"),
+    Metric("captioning.cider", "Captions", "CIDEr", "number", 1, "CIDEr against the image's captions"),
+    Metric("captioning.objects", "Captions", "Objects named with right attributes (F1)", "share", 1,
+           "objects of the scene that the caption names with their noun and colour"),
+    Metric("referring.accuracy", "Referring expressions", "Accuracy at IoU 0.5", "share", 1,
+           "the answered box overlaps the true one by half or more"),
+    Metric("referring.miou", "Referring expressions", "Mean IoU", "number", 1,
+           "overlap of answered and true box; unparsable answers count as zero"),
+    Metric("question.accuracy", "Questions", "Accuracy", "share", 1, "the answer equals the reference"),
+    Metric("instruction.accuracy", "Instructions", "Followed", "share", 1,
+           "the answer has the asked form and the right content"),
+)  # fmt: skip
+
+BY_KEY = {metric.key: metric for metric in METRICS}
+
+Estimates = dict[str, Estimate]
+
+
+def write_estimates(path: Path, estimates: Mapping[str, Estimate]) -> None:
+    """Write ``{metric key: {value, low, high, n}}`` as JSON, rounded to six decimals."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rounded = {
+        key: {name: round(number, 6) for name, number in asdict(estimate).items()}
+        for key, estimate in estimates.items()
+    }
+    path.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
+
+
+def read_estimates(path: Path) -> Estimates:
+    """Read what `write_estimates` wrote."""
+    return {key: Estimate(**value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
