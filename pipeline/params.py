@@ -101,8 +101,8 @@ class OpenClipSourceParams(Section):
     """Ground phrases by the dense similarity of an open_clip model's patches and text."""
 
     model: str = Field(
-        description="open_clip architecture, or local-dir:FOLDER for one on disk (data/models/encoder/open_clip"
-        " is the one that this pipeline trains)."
+        description="open_clip architecture, or local-dir:FOLDER for one on disk, such as the encoder that"
+        " this pipeline trains (local-dir:data/models/encoder/open_clip)."
     )
     pretrained: str | None = Field(description="open_clip's tag or file of the weights; none for local-dir.")
     dense: Literal["tokens", "values"] = Field(
@@ -110,7 +110,7 @@ class OpenClipSourceParams(Section):
     )
     prompt: str = Field(description="Template of the text, with {} for the phrase.")
     threshold: Share = Field(
-        description="A patch belongs to the region when its similarity, scaled over the image to 0-1, is above."
+        description="A patch belongs to the region when its similarity, scaled over the image to 0-1, exceeds it."
     )
     min_similarity: Annotated[float, Field(ge=-1, le=1)] = Field(
         description="Phrases whose best patch is below this cosine are rejected."

@@ -78,10 +78,14 @@ def parts(folder: Path) -> list[Path]:
         raise UserError(f"There is no dataset at {folder}: run `dvc repro` to make it, or mend the path.")
     found = sorted(folder.glob("part-*.arrow"))
     if not found:
-        raise UserError(f"{folder} holds no part-*.arrow files, so it is no dataset. Run `dvc repro` to make it.")
+        raise UserError(
+            f"{folder} holds no part-*.arrow files, so it is no dataset. Run `dvc repro` to make it."
+        )
     for index, path in enumerate(found):
         if path.name != PART.format(index):
-            raise UserError(f"{folder} lacks {PART.format(index)}: it is not whole. Run `dvc repro` to make it again.")
+            raise UserError(
+                f"{folder} lacks {PART.format(index)}: it is not whole. Run `dvc repro` to make it again."
+            )
     return found
 
 

@@ -179,7 +179,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         _column("phrase_id", pa.string(), "the phrase"),
         _column("phrase", pa.string(), "the phrase's text"),
         _column("grid", pa.list_(pa.int32(), 2), "rows and columns of the patch grid"),
-        _column("similarity", pa.list_(pa.float32()), "cosine of token and words, a value a patch, row by row"),
+        _column("similarity", pa.list_(pa.float32()), "cosine of token and words, a value a patch"),
         _column("coverage", pa.list_(pa.float32()), "share of each patch that the phrase really covers"),
     ),
 }

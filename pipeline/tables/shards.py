@@ -97,7 +97,9 @@ class Staging:
 
 def count(block: Block, shard: int, tables: Tables) -> ShardCount:
     """Rows in, out and rejected of a finished shard."""
-    reasons = tables["rejects"].column("reason").value_counts().to_pylist() if tables["rejects"].num_rows else []
+    reasons = (
+        tables["rejects"].column("reason").value_counts().to_pylist() if tables["rejects"].num_rows else []
+    )
     return ShardCount(
         rows_in=block.rows_in(shard),
         rows_out={name: tables[name].num_rows for name in block.outputs},
