@@ -1,0 +1,35 @@
+"""How commands talk to people: rich in a terminal, and one line instead of a traceback for what users can mend."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+
+from pipeline.errors import UserError
+
+USER_ERROR_STATUS = 2
+
+
+def run_command(main: Callable[[], object]) -> None:
+    """Run a command's ``main`` and turn a `UserError` into its message and exit status 2.
+
+    For ``if __name__ == "__main__": run_command(main)``. Any other exception is a defect and keeps its
+    traceback; ctrl-C ends with the shell's own status for it, 130.
+    """
+    try:
+        main()
+    except UserError as error:
+        print_error(error)
+        sys.exit(USER_ERROR_STATUS)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("[yellow]Stopped.[/yellow] The same command goes on from here.")
+        sys.exit(130)
+
+
+def print_error(error: UserError) -> None:
+    """Print a user error's message on stderr, in red where there is a terminal."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print("error:", style="bold red", end=" ")
+    console.print(str(error), style="red", markup=False)
