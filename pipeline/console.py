@@ -1,4 +1,4 @@
-"""How commands talk to people: rich in a terminal, and one line instead of a traceback for what users can mend."""
+"""How commands talk to people: rich in a terminal, one line instead of a traceback for users' errors."""
 
 from __future__ import annotations
 
