@@ -1,0 +1,40 @@
+"""How far a stage is: a bar in the terminal and a progress artifact in Prefect's UI."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+ARTIFACT_SECONDS = 1.0  # least time between two updates of the artifact: each is a request to the server
+
+
+def artifact_key(stage: str, what: str) -> str:
+    """A name that Prefect takes for an artifact: lower-case letters, digits and dashes."""
+    return f"{stage.replace('_', '-')}-{what}"
+
+
+@contextmanager
+def progress(stage: str, total: int, done: int = 0) -> Iterator[Callable[[], None]]:
+    """Show progress over ``total`` shards, of which ``done`` are done; gives a function to call for each."""
+    artifact = create_progress_artifact(
+        100 * done / total, artifact_key(stage, "progress"), f"shards of {stage}"
+    )
+    told = time.monotonic()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        row = bar.add_task(f"{stage}: shards", total=total, completed=done)
+
+        def advance() -> None:
+            nonlocal done, told
+            done += 1
+            bar.advance(row)
+            if done == total or time.monotonic() - told > ARTIFACT_SECONDS:
+                update_progress_artifact(artifact, 100 * done / total)
+                told = time.monotonic()
+
+        yield advance

@@ -1,0 +1,104 @@
+"""The project's own Prefect server: on this machine's loopback, with its state in ``.prefect``.
+
+``python -m flows.server start | stop | status``. Flows run without it too (Prefect then starts a temporary
+one, which takes 13 to 25 s a flow); with it they start at once and their runs stay to be looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from flows import PROJECT, environment
+from pipeline.console import run_command
+from pipeline.errors import UserError
+
+HOST = "127.0.0.1"
+PORT = 4297  # not Prefect's own 4200: a server of another project may be there
+PORT_VARIABLE = "PATCHWORDS_PREFECT_PORT"
+START_SECONDS = 120
+
+
+def start(home: Path) -> str:
+    """Start the server in the background, unless it answers already, and return its API address.
+
+    Raises:
+        UserError: the port is taken, or the server did not come up.
+    """
+    if url := environment.running(home):
+        return url
+    port = _port()
+    if _is_taken(port):
+        raise UserError(
+            f"Port {port} of {HOST} is taken by another program (another copy of this project?): "
+            f"choose another with {PORT_VARIABLE}={port + 1}."
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    # Left by a server that was killed: nothing listens on the port.
+    (home / "server.pid").unlink(missing_ok=True)
+    url = f"http://{HOST}:{port}/api"
+    environment.note(home).write_text(url + "\n", encoding="utf-8")
+    _prefect(home, "start", "--background", "--host", HOST, "--port", str(port))
+    deadline = time.monotonic() + START_SECONDS
+    while environment.running(home) is None:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"The Prefect server did not answer at {url} within {START_SECONDS} s. "
+                "Flows also run without it: `dvc repro`."
+            )
+        time.sleep(0.5)
+    return url
+
+
+def stop(home: Path) -> None:
+    """Stop the server, if there is one."""
+    if (home / "server.pid").exists():
+        _prefect(home, "stop")
+    environment.note(home).unlink(missing_ok=True)
+
+
+def _prefect(home: Path, *command: str) -> None:
+    variables = os.environ | environment.variables(home.parent)
+    variables.pop("PREFECT_API_URL", None)
+    program = [sys.executable, "-m", "prefect", "server", *command]
+    # The server inherits the streams: files, because a pipe would stay open as long as the server lives.
+    with (home / "server.log").open("w+", encoding="utf-8") as log:
+        done = subprocess.run(program, env=variables, stdout=log, stderr=log, check=False)
+        log.seek(0)
+        if done.returncode:
+            raise UserError(f"`prefect server {' '.join(command)}` failed:\n{log.read().strip()}")
+
+
+def _port() -> int:
+    text = os.environ.get(PORT_VARIABLE, str(PORT))
+    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+        raise UserError(f"{PORT_VARIABLE}: found {text!r}; allowed are ports from 1024 to 65535.")
+    return int(text)
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def main() -> None:
+    """Start, stop or look for the server."""
+    home = PROJECT / ".prefect"
+    command = sys.argv[1] if len(sys.argv) == 2 else ""
+    if command == "start":
+        print(f"Prefect's server answers; its pages are at {start(home).removesuffix('/api')}")
+    elif command == "stop":
+        stop(home)
+    elif command == "status":
+        print(environment.running(home) or "no server is running")
+    else:
+        raise UserError("Say what to do: python -m flows.server start | stop | status")
+
+
+if __name__ == "__main__":
+    run_command(main)
