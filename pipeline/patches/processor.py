@@ -36,8 +36,9 @@ def read_encoder(folder: Path) -> dict[str, Any]:
     match = _KIND.fullmatch(name or "")
     if match is None:
         raise UserError(
-            f"{path}: image_processor_type is {name!r}; known are CLIPImageProcessor, SiglipImageProcessor "
-            "and LlavaImageProcessor. Use an encoder with one of these, or teach pipeline/patches/processor.py."
+            f"{path}: image_processor_type is {name!r}; known are CLIPImageProcessor, "
+            "SiglipImageProcessor and LlavaImageProcessor. Use an encoder with one of these, or teach "
+            "pipeline/patches/processor.py another."
         )
     kind = match.group(1)
     settings = {**_DEFAULTS[kind], **{key: value for key, value in found.items() if value is not None}}
@@ -147,8 +148,8 @@ def _read(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(
-            f"{path} does not exist: it has to be there for the patch grid to be known. Run `dvc repro` to make "
-            "the encoder, or mend its path."
+            f"{path} does not exist: it has to be there for the patch grid to be known. Run `dvc repro` to "
+            "make the encoder, or mend its path."
         ) from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}): fetch or make the encoder again.") from error

@@ -72,6 +72,7 @@ def mixed_union(mask: dict[str, Any], boxes: np.ndarray, geometry: Geometry) -> 
     area(mask) + area(boxes) - area(mask and boxes), the last summed over disjoint parts of the boxes.
     """
     height, width = mask["size"]
+    boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
     parts, _ = disjoint(boxes, np.zeros(len(boxes), dtype=np.int64))
     x, y = geometry.axes(width, height)
     patch_area = geometry.patch[0] * int(y.unit[0]) * geometry.patch[1] * int(x.unit[0])
@@ -109,7 +110,7 @@ def _overlapping(boxes: np.ndarray) -> np.ndarray:
 
 
 def _cut(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Disjoint boxes (n, 4) that cover the same as each group's, and the group of each; boxes (groups, k, 4)."""
+    """Disjoint boxes that cover what each group's do, and the group of each; boxes (groups, k, 4)."""
     count, k, _ = boxes.shape
     real = (boxes[..., 2:] > boxes[..., :2]).all(axis=-1)
     edges_x, rank_x = _rank(boxes[..., [0, 2]])
