@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from pipeline.sources.scenes.groups import Group, gather
 from pipeline.sources.scenes.language import Part, Parts, Span, article, listed, number, render
@@ -17,8 +18,8 @@ from pipeline.sources.scenes.relations import ABOVE, BELOW, DIRECTIONS, LEFT, RI
 from pipeline.sources.scenes.world import Scene
 
 _WAYS = {
-    LEFT: ("left of", "left of", "to the left of"),
-    RIGHT: ("right of", "right of", "to the right of"),
+    LEFT: ("left of", "to the left of"),
+    RIGHT: ("right of", "to the right of"),
     ABOVE: ("above",),
     BELOW: ("below", "below", "under"),
 }
@@ -84,18 +85,21 @@ def caption(scene: Scene, places: Places, rng: Random) -> tuple[str, list[Span]]
     rest = [group for group in groups if group not in said]
     while rest:
         group = rest.pop(0)
-        clause = _with_clause(view, said, group) if len(sentences) == 1 and rng.random() < 0.5 else None
+        plain = len(sentences) == 1 and not {" with ", ", with ", ", and "} & set(sentences[0])
+        clause = _with_clause(view, said, group) if plain and rng.random() < 0.5 else None
         if clause:
-            sentences[0] = [*opening, *clause]
+            sentences[0] = [*sentences[0], *clause]
         else:
             sentences.append(_first(rng, CONTINUATIONS, view, said, group) or _also(view, said, group))
         said = [*said, group]
-    if " background" not in opening and rng.random() < _BACKGROUND * (len(sentences) < 3):
+    if not any(str(part).endswith("background") for part in opening) and rng.random() < _BACKGROUND * (
+        len(sentences) < 3
+    ):
         sentences.append([f"the background is {scene.background}"])
     return render(sentences)
 
 
-def _first(rng: Random, ways: Sequence[Callable], *args):  # type: ignore[no-untyped-def]
+def _first(rng: Random, ways: Sequence[Callable], *args: Any) -> Any:
     """What the first of the ways that fits says, tried in random order."""
     for way in rng.sample(ways, len(ways)):
         if (said := way(*args)) is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from functools import lru_cache
+from functools import cache
 from random import Random
 
 import numpy as np
@@ -33,8 +33,8 @@ _TONES = {
     "dark": ((84, 88, 98), (98, 90, 84), (82, 94, 88)),
 }
 
-# An unfinished picture: which thing owns each pixel (0: none, k + 1: thing k), and the things' windows.
-Window = tuple[int, int, np.ndarray]  # x, y of the upper left corner; opacity, uint8 (height, width)
+# Where a thing lies: x, y of its window's upper left corner; its opacity; the pixels that it fills, bool.
+Window = tuple[int, int, Image.Image, np.ndarray]
 
 
 def draw(params: ScenesParams, rng: Random) -> Scene:
@@ -53,10 +53,10 @@ def draw(params: ScenesParams, rng: Random) -> Scene:
         if len(again[0]) > len(things):
             things, windows, owner = again
     background, canvas = _background(params.image_size, rng)
-    for thing, (x, y, opacity) in zip(things, windows, strict=True):
+    for thing, (x, y, opacity, _) in zip(things, windows, strict=True):
         _paint(canvas, thing, x, y, opacity, rng)
     file = io.BytesIO()
-    canvas.save(file, "PNG", compress_level=3)
+    canvas.save(file, "PNG", compress_level=1)
     visible = owner[:, :, None] == np.arange(1, len(things) + 1, dtype=owner.dtype)
     encoded = coco.encode(np.asfortranarray(visible.view(np.uint8)))
     return Scene(
@@ -70,8 +70,8 @@ def draw(params: ScenesParams, rng: Random) -> Scene:
     )
 
 
-def silhouette(thing: Thing) -> np.ndarray:
-    """Opacity of the thing, uint8 (height, width), its longer side ``thing.length`` pixels."""
+def silhouette(thing: Thing) -> Image.Image:
+    """Opacity of the thing, an 8-bit grey picture, its longer side ``thing.length`` pixels."""
     outlines, ends, filled = _outlines(thing.noun)
     cos, sin = math.cos(thing.angle), math.sin(thing.angle)
     turned = outlines @ np.array([[thing.aspect * cos, thing.aspect * sin], [-sin, cos]])
@@ -86,10 +86,10 @@ def silhouette(thing: Thing) -> np.ndarray:
     for end, ink in zip(ends, filled, strict=True):
         pen.polygon(points[start:end], fill=ink)
         start = end
-    return np.asarray(fine.reduce(_FINE))
+    return fine.reduce(_FINE)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _outlines(noun: str) -> tuple[np.ndarray, tuple[int, ...], tuple[int, ...]]:
     """All points of a silhouette, where each polygon ends in the flat list, and its ink."""
     polygons = SILHOUETTES[noun]
@@ -101,13 +101,14 @@ def _place(
     params: ScenesParams, wanted: list[Thing], rng: Random
 ) -> tuple[list[Thing], list[Window], np.ndarray]:
     side = params.image_size
+    # Which thing owns each pixel: 0 for none, k + 1 for thing k.
     owner = np.zeros((side, side), dtype=np.uint8 if len(wanted) < 255 else np.uint16)
     things: list[Thing] = []
     windows: list[Window] = []
     spare = [side * side]  # pixels that may still be hidden: of the background, and of each thing
     for thing in wanted:
         opacity = silhouette(thing)
-        solid = opacity >= 128
+        solid = np.asarray(opacity) >= 128
         height, width = solid.shape
         if height > side or width > side:
             continue
@@ -117,10 +118,14 @@ def _place(
             hidden = np.bincount(below[solid], minlength=len(spare)).tolist()
             if any(lost > free for lost, free in zip(hidden, spare, strict=True)):
                 continue
+            if any(
+                lost and other.colour == thing.colour for lost, other in zip(hidden[1:], things, strict=True)
+            ):
+                continue  # two of one colour would melt into one shape
             spare = [free - lost for lost, free in zip(hidden, spare, strict=True)]
             spare.append(int(params.overlap * np.count_nonzero(solid)))
             things.append(thing)
-            windows.append((x, y, opacity))
+            windows.append((x, y, opacity, solid))
             below[solid] = len(things)
             break
     return things, windows, owner
@@ -129,8 +134,7 @@ def _place(
 def _hidden(windows: list[Window], owner: np.ndarray) -> frozenset[tuple[int, int]]:
     """(nearer, farther) for every pair of which the nearer owns a visible share of the farther's pixels."""
     pairs = []
-    for far, (x, y, opacity) in enumerate(windows[:-1]):
-        solid = opacity >= 128
+    for far, (x, y, _, solid) in enumerate(windows[:-1]):
         height, width = solid.shape
         owners = np.bincount(owner[y : y + height, x : x + width][solid])
         least = _VISIBLY * owners.sum()
@@ -152,19 +156,18 @@ def _background(side: int, rng: Random) -> tuple[str, Image.Image]:
     return word, small.resize((side, side), Image.Resampling.BICUBIC)
 
 
-def _paint(canvas: Image.Image, thing: Thing, x: int, y: int, opacity: np.ndarray, rng: Random) -> None:
+def _paint(canvas: Image.Image, thing: Thing, x: int, y: int, opacity: Image.Image, rng: Random) -> None:
     colour = tuple(max(0, min(255, level + rng.randint(-8, 8))) for level in COLOURS[thing.colour])
-    ink = Image.fromarray(opacity)
-    canvas.paste(colour, (x, y), ink)
+    canvas.paste(colour, (x, y), opacity)
     if thing.pattern != "plain":
         # The second tone leaves the colour's name true: lighter marks, or darker ones on light colours.
         towards = 255 if sum(colour) < 480 else 0
         second = tuple(int(0.45 * level + 0.55 * towards) for level in colour)
-        marks = _pattern(thing.pattern, max(4, canvas.width // 12)).crop((0, 0, *ink.size))
-        canvas.paste(second, (x, y), ImageChops.multiply(ink, marks))
+        marks = _pattern(thing.pattern, max(4, canvas.width // 12)).crop((0, 0, *opacity.size))
+        canvas.paste(second, (x, y), ImageChops.multiply(opacity, marks))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(pattern: str, period: int) -> Image.Image:
     """Marks of a pattern, 512 x 512, repeating every ``period`` pixels."""
     fine = (np.arange(512 * _FINE) + 0.5) / (_FINE * period) % 1

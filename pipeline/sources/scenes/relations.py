@@ -9,6 +9,7 @@ clearly; what has to be ruled out does not hold even possibly.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from pipeline.sources.scenes.world import Scene
 
@@ -78,6 +79,5 @@ class Places:
     def in_line(self, some: Iterable[int], axis: int = 0) -> list[int] | None:
         """The objects from left to right (axis 0) or top to bottom (1), if no two are too close to call."""
         line = sorted(some, key=lambda a: self.centres[a][axis])
-        steps = zip(line, line[1:], strict=False)
-        apart = all(self.centres[b][axis] - self.centres[a][axis] >= APART for a, b in steps)
+        apart = all(self.centres[b][axis] - self.centres[a][axis] >= APART for a, b in pairwise(line))
         return line if apart else None
