@@ -135,8 +135,10 @@ def lot(image_id: str) -> float:
 
 def _text(row: Row) -> str:
     caption = row.get("caption")
+    if not isinstance(caption, str):
+        return ""
     # JSON can spell halves of characters, which are no text and fit no Arrow column.
-    is_text = isinstance(caption, str) and not any("\ud800" <= letter <= "\udfff" for letter in caption)
+    is_text = not any("\ud800" <= letter <= "\udfff" for letter in caption)
     return caption.strip() if is_text else ""
 
 
