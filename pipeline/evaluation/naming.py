@@ -27,10 +27,10 @@ from dataclasses import dataclass, field
 Named = tuple[str, str]
 """A noun and a colour; the colour is empty where none is said, and ``blue and red`` where a thing has two."""
 
-MODIFIERS = frozenset(
-    ("small", "large", "big", "little", "tiny", "huge", "dark", "light", "bright", "coloured", "colored")
-    + ("plain", "striped", "dotted", "checked", "spotted", "patterned", "very", "all", "both", "also")
-)
+_SIZES = ("small", "large", "big", "little", "tiny", "huge")
+_PATTERNS = ("plain", "striped", "dotted", "checked", "spotted", "patterned")
+_SHADES = ("dark", "light", "bright", "coloured", "colored")
+MODIFIERS = frozenset((*_SIZES, *_PATTERNS, *_SHADES, "very", "all", "both", "also"))
 _TOKENS = re.compile(r"[^\W\d_]+|\d+|[.,;:!?]")
 _NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _COUNTS = {word: count for count, word in enumerate(_NUMBERS, start=2)} | {"pair": 2, "couple": 2}
@@ -73,7 +73,8 @@ class _Reader:
     """The latest noun phrases that stand in a row."""
     joined: bool = False
     relative: bool = False
-    predicate: bool = False
+    predicate: str = ""
+    """The verb, where a colour may follow that is said of the subject."""
     colours: list[str] = field(default_factory=list)
     count: int = 0
     opened: str = ""
@@ -90,7 +91,7 @@ class _Reader:
         self.joined = True
 
     def clear(self) -> None:
-        self.colours, self.count, self.opened, self.predicate, self.relative = [], 0, "", False, False
+        self.colours, self.count, self.opened, self.predicate, self.relative = [], 0, "", "", False
 
     def settle(self) -> bool:
         """Give colours that no noun followed to what they are said of; True if there were any."""
@@ -99,6 +100,8 @@ class _Reader:
         if self.predicate:
             targets = self.group[-1:] if self.relative else [m for m in self.subject if m is not None]
             bare = [m for m in targets if not m.colours]
+            if len(bare) == 1 and bare[0].definite and self.predicate in ("are", "were"):
+                bare[0].count = max(bare[0].count, 2)  # "the fish are": the verb tells what the noun does not
             if len(bare) == len(self.colours) > 1:
                 for mention, colour in zip(bare, self.colours, strict=True):
                     mention.colours = [colour]
@@ -180,7 +183,7 @@ def _read_word(reader: _Reader, word: str, known: Lexicon) -> None:
         reader.settle()
         relative = reader.relative
         reader.clear()
-        reader.relative, reader.predicate, reader.joined = relative, True, False
+        reader.relative, reader.predicate, reader.joined = relative, word, False
     elif word in _PRONOUNS and not reader.subject:
         reader.subject = list(reader.group[-1:] if word == "it" else reader.group)
     elif word == "which" or (word == "that" and reader.joined and not reader.opened):
@@ -240,7 +243,7 @@ def _count(mentions: Sequence[_Mention]) -> Counter[Named]:
 
 
 def _referent(mention: _Mention, kept: Sequence[_Mention]) -> _Mention | None:
-    """What "the cup" or "the red cup" comes back to: the latest like it, else the latest of no colour so far."""
+    """What "the cup" or "the red cup" comes back to: the latest like it, else the latest without a colour."""
     alike = [m for m in kept if m.noun == mention.noun and m.count >= mention.count]
     coloured = [m for m in alike if set(mention.colours) <= set(m.colours)]
     return next(iter((coloured or [m for m in alike if not m.colours])[::-1]), None)
