@@ -1,0 +1,77 @@
+"""The `patchwords` commands of this room; `pipeline.cli` registers them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipeline import params
+from pipeline.errors import UserError
+from pipeline.report import lookup
+
+DATA = Path("data")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's commands to the command line."""
+    app.command("overlays")(overlays)
+
+
+def overlays(
+    count: Annotated[int, typer.Option(min=1, help="Phrases to draw, spread over the images.")] = 12,
+    out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = DATA / "overlays",
+    phrase: Annotated[str | None, typer.Option(help="Draw this phrase only, by its id.")] = None,
+    image: Annotated[str | None, typer.Option(help="Draw the phrases of this image, by its id.")] = None,
+    data: Annotated[Path, typer.Option(help="Folder of the datasets.")] = DATA,
+) -> None:
+    """Draw phrases on their patches: look at the data before you train on it."""
+    written = draw_overlays(data, params.load().source.path, out, count, phrase, image)
+    console = Console()
+    for path in written:
+        console.print(f"  {path}", highlight=False)
+    console.print(f"{len(written)} overlays in [bold]{out}[/bold]", highlight=False)
+
+
+def draw_overlays(
+    data: Path, root: Path, out: Path, count: int = 12, phrase: str | None = None, image: str | None = None
+) -> list[Path]:
+    """Draw phrases of ``data/patch_words`` into ``out`` and return the files, in the dataset's order.
+
+    ``root`` is the source's folder, for images that are kept by path. Without ``phrase`` or ``image``,
+    ``count`` phrases are spread evenly over the images.
+
+    Raises:
+        UserError: a dataset is missing, or has no such phrase or image.
+    """
+    # Imported here so that the command line starts without the drawing code.
+    from pipeline.patches.geometry import Geometry
+    from pipeline.report import drawing
+
+    table = data / "patch_words"
+    if phrase is not None:
+        rows = list(lookup.by_id(table, "phrase_id", [phrase]).values())
+    elif image is not None:
+        rows = lookup.rows(table, "image_id", [image])[:count]
+    else:
+        chosen = lookup.spread(table, count)
+        rows = list(lookup.by_id(table, "phrase_id", chosen).values())
+    if not rows:
+        raise UserError(
+            f"{table} has no phrase" + (f" of image {image!r}: mend the id." if image else ": it is empty.")
+        )
+    geometry = Geometry.from_encoder(data / "models" / "encoder")
+    found = lookup.phrases(data, [row["phrase_id"] for row in rows])
+    out.mkdir(parents=True, exist_ok=True)
+    return [_draw(row, found[row["phrase_id"]], root, out, geometry, drawing) for row in rows]
+
+
+def _draw(
+    row: dict[str, Any], phrase: lookup.Phrase, root: Path, out: Path, geometry: Any, drawing: Any
+) -> Path:
+    picture = drawing.picture_of(phrase.image, root)
+    path = out / (row["phrase_id"].replace("/", "-") + ".png")
+    path.write_bytes(drawing.draw_phrase(picture, phrase, row, geometry))
+    return path

@@ -1,0 +1,134 @@
+"""The arms against each other and against floors and ceiling: one row a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import hypot
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.evaluation.statistics import paired_difference
+from pipeline.report.inputs import Inputs, References, estimate
+from pipeline.report.style import ARMS, CEILING
+from pipeline.tables.metrics import METRICS, Estimate, Estimates, Metric
+
+SCORED_BY = {
+    "caption": "captioning.objects",
+    "referring": "referring.accuracy",
+    "question": "question.accuracy",
+    "instruction": "instruction.accuracy",
+}
+"""The metric that is the mean of a task's scores in ``predictions``."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric of both arms, with what stands beside it."""
+
+    metric: Metric
+    arms: dict[str, Estimate]
+    difference: Estimate | None
+    """``patch_aligned`` minus ``caption``."""
+    paired: bool
+    """The difference's interval comes from the same examples (or seeds) in both arms; otherwise the arms'
+    intervals were combined as if independent, which is wider than need be."""
+    floors: dict[str, Estimate]
+    ceiling: Estimate | None
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse`` or ``level`` (the interval includes zero); empty where neither way is good."""
+        if self.difference is None or self.metric.direction == 0:
+            return ""
+        if self.difference.low <= 0 <= self.difference.high:
+            return "level"
+        return "better" if (self.difference.value > 0) == (self.metric.direction > 0) else "worse"
+
+    def against_floors(self, arm: str) -> tuple[str, str] | None:
+        """The highest of the arm's floors that it is not above: (``below`` or ``at``, the floor's name).
+
+        ``below``: the arm's interval ends under the floor; ``at``: it includes the floor or reaches it. A
+        floor of the other arm's own (``no image: <arm>``) does not count.
+        """
+        mine = self.arms.get(arm)
+        own = {name: floor for name, floor in self.floors.items() if name_of_arm(name) in (None, arm)}
+        if mine is None or not own or self.metric.direction <= 0:
+            return None
+        name, floor = max(own.items(), key=lambda item: item[1].value)
+        if mine.high < floor.value:
+            return "below", name
+        return ("at", name) if mine.low <= floor.value else None
+
+
+def name_of_arm(reference: str) -> str | None:
+    """The arm that a reference belongs to (``no image: caption``), if it belongs to one."""
+    arm = reference.partition(": ")[2]
+    return arm if arm in ARMS else None
+
+
+def rows(arms: Mapping[str, Estimates], references: References, paired: Estimates) -> list[Row]:
+    """Rows of all metrics that an arm or a reference has, in the order of `METRICS`."""
+    found = []
+    for metric in METRICS:
+        mine = {arm: arms[arm][metric.key] for arm in ARMS if metric.key in arms.get(arm, {})}
+        beside = {name: values[metric.key] for name, values in references.items() if metric.key in values}
+        if not mine:
+            continue
+        difference = paired.get(metric.key)
+        if difference is None and len(mine) == len(ARMS):
+            difference = independent_difference(mine["patch_aligned"], mine["caption"])
+        ceiling = beside.pop(CEILING, None)
+        found.append(Row(metric, mine, difference, metric.key in paired, beside, ceiling))
+    return found
+
+
+def independent_difference(a: Estimate, b: Estimate) -> Estimate:
+    """``a - b`` with the interval of independent estimates: half-widths added in quadrature, side by side."""
+    value = a.value - b.value
+    below = hypot(a.value - a.low, b.high - b.value)
+    above = hypot(a.high - a.value, b.value - b.low)
+    return Estimate(value, value - below, value + above, min(a.n, b.n))
+
+
+def paired_differences(predictions: Mapping[str, pa.Table], resamples: int, seed: int) -> Estimates:
+    """``patch_aligned - caption`` of each task's score, over the examples that both arms answered."""
+    both = (
+        predictions["patch_aligned"]
+        .select(["conversation_id", "task", "score"])
+        .join(predictions["caption"].select(["conversation_id", "score"]), "conversation_id", join_type="inner",
+              right_suffix="_caption")
+        .sort_by("conversation_id")
+    )  # fmt: skip
+    tasks = np.asarray(both["task"].to_pylist(), dtype=object)
+    aligned, caption = (both[name].to_numpy().astype(np.float64) for name in ("score", "score_caption"))
+    found = {}
+    for task, key in SCORED_BY.items():
+        of_task = tasks == task
+        if of_task.any():
+            found[key] = paired_difference(
+                aligned[of_task], caption[of_task], resamples, seed
+            ).estimate
+    return found
+
+
+def final_rows(inputs: Inputs, resamples: int, seed: int) -> list[Row]:
+    """Rows after fine-tuning: paired differences where the stages or the answers give them."""
+    measured = paired_differences(inputs.predictions, resamples, seed)
+    return rows(inputs.arms, inputs.references, {**measured, **inputs.paired})
+
+
+def study_rows(study: Mapping) -> list[Row]:
+    """Rows of the study over seeds: means, with differences paired by seed."""
+    metrics = study["metrics"]
+    arms: dict[str, Estimates] = {
+        arm: {key: estimate(entry["arms"][arm]) for key, entry in metrics.items() if arm in entry["arms"]}
+        for arm in ARMS
+    }
+    references: References = {}
+    for key, entry in metrics.items():
+        for name, value in entry.get("references", {}).items():
+            references.setdefault(name, {})[key] = estimate(value)
+    paired = {key: estimate(entry["difference"]) for key, entry in metrics.items() if entry.get("difference")}
+    return rows(arms, references, paired)

@@ -1,0 +1,201 @@
+"""Examples worth looking at: phrases on their patches with both arms' maps, best and worst answers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from pipeline.errors import UserError
+from pipeline.patches.geometry import Geometry
+from pipeline.report import drawing, lookup, overlays
+from pipeline.report.canvas import DARK, Colour, png
+from pipeline.report.figure import split_at
+from pipeline.report.style import ARM_COLOURS, ARMS
+from pipeline.tables import digests
+
+RIGHT = 0.5
+"""A score that counts as right when answers are sorted: those of most tasks are 0 or 1."""
+OUTCOMES = {
+    (True, True): "Both right",
+    (False, True): "Patch-aligned only",
+    (True, False): "Captions only",
+    (False, False): "Both wrong",
+}
+TASKS = {
+    "referring": "Referring expressions",
+    "question": "Questions",
+    "instruction": "Instructions",
+    "caption": "Captions",
+    "region": "Regions",
+}
+
+
+@dataclass(frozen=True)
+class PhraseExample:
+    """A phrase of the test split: pictures as data URIs."""
+
+    phrase_id: str
+    caption: tuple[str, str, str]
+    """Before, in and after the phrase."""
+    lit: str
+    maps: dict[str, str]
+    peak: dict[str, float]
+    """Coverage of each arm's most similar patch: 1 when it lies wholly on the phrase."""
+    limits: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Answers to a task that turned out alike in kind: how many, and one to look at."""
+
+    title: str
+    count: int
+    share: float
+    example: dict[str, Any] | None
+
+
+def phrase_examples(
+    data: Path, root: Path, maps: Mapping[str, pa.Table], count: int
+) -> list[PhraseExample]:
+    """Up to ``count`` phrases that both arms have a similarity map of, spread evenly over them.
+
+    Raises:
+        UserError: the arms' maps share no phrase.
+    """
+    shared = set(maps[ARMS[0]]["phrase_id"].to_pylist()).intersection(
+        *(maps[arm]["phrase_id"].to_pylist() for arm in ARMS[1:])
+    )
+    ordered = [name for name in maps[ARMS[0]]["phrase_id"].to_pylist() if name in shared]
+    if not ordered:
+        raise UserError("The arms' similarity_maps share no phrase: run `dvc repro evaluate@caption` and the other.")
+    steps = np.unique(np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int))
+    chosen = [ordered[step] for step in steps]
+    rows = {arm: _by_id(maps[arm], "phrase_id", chosen) for arm in ARMS}
+    geometry = Geometry.from_encoder(data / "models" / "encoder")
+    found = lookup.phrases(data, chosen)
+    return [
+        _phrase_example(found[name], {arm: rows[arm][name] for arm in ARMS}, root, geometry) for name in chosen
+    ]
+
+
+def _phrase_example(
+    phrase: lookup.Phrase, maps: Mapping[str, Mapping[str, Any]], root: Path, geometry: Geometry
+) -> PhraseExample:
+    picture = drawing.picture_of(phrase.image, root)
+    edges = overlays.patch_edges(geometry, *picture.size)
+    grids = drawing.similarity_grids(maps)
+    limits = overlays.shared_limits(list(grids.values()))
+    coverage = np.asarray(maps[ARMS[0]]["coverage"], dtype=np.float64)
+    lit = coverage.reshape(maps[ARMS[0]]["grid"])
+    return PhraseExample(
+        phrase_id=phrase.phrase_id,
+        caption=split_at(phrase.caption, *phrase.span),
+        lit=data_uri(overlays.coverage_panel(picture, edges, lit, phrase.regions)),
+        maps={
+            arm: data_uri(overlays.similarity_panel(picture, edges, grid, limits, phrase.regions))
+            for arm, grid in grids.items()
+        },
+        peak={arm: float(coverage[int(np.argmax(grid))]) for arm, grid in grids.items()},
+        limits=limits,
+    )
+
+
+def answer_examples(data: Path, root: Path, predictions: Mapping[str, pa.Table]) -> dict[str, list[Outcome]]:
+    """By task, the four ways in which the arms' answers can turn out, with counts and an example of each.
+
+    Of each kind the clearest example is taken: the one whose scores lie furthest into the corner (both
+    high, both low, or far apart); ties fall by the digest of the example's id.
+    """
+    answers = {arm: {row["conversation_id"]: row for row in predictions[arm].to_pylist()} for arm in ARMS}
+    shared = [name for name in answers[ARMS[0]] if all(name in answers[arm] for arm in ARMS[1:])]
+    chosen: dict[str, list[tuple[str, int, float, str | None]]] = {}
+    for task in TASKS:
+        of_task = [name for name in shared if answers[ARMS[0]][name]["task"] == task]
+        if of_task:
+            scores = {name: tuple(float(answers[arm][name]["score"]) for arm in ARMS) for name in of_task}
+            chosen[task] = _by_outcome(scores)
+    wanted = {name for kinds in chosen.values() for *_, name in kinds if name}
+    images = lookup.by_id(
+        data / "images", "image_id", {answers[ARMS[0]][name]["image_id"] for name in wanted}
+    )
+    return {
+        TASKS[task]: [
+            Outcome(
+                title,
+                count,
+                share,
+                _answer_example({arm: answers[arm][name] for arm in ARMS}, images, root) if name else None,
+            )
+            for title, count, share, name in kinds
+        ]
+        for task, kinds in chosen.items()
+    }
+
+
+def _by_outcome(scores: Mapping[str, Sequence[float]]) -> list[tuple[str, int, float, str | None]]:
+    """Title, count, share and the clearest example's name of each outcome."""
+    found = []
+    for right, title in OUTCOMES.items():
+        mine = [name for name, pair in scores.items() if tuple(score >= RIGHT for score in pair) == right]
+
+        def clearness(name: str, right: tuple[bool, bool] = right) -> tuple[float, str]:
+            inwards = sum(s if good else -s for s, good in zip(scores[name], right, strict=True))
+            return -inwards, digests.of_bytes(name.encode())
+
+        found.append((title, len(mine), len(mine) / len(scores), min(mine, key=clearness, default=None)))
+    return found
+
+
+def _answer_example(
+    answers: Mapping[str, Mapping[str, Any]], images: Mapping[str, Mapping[str, Any]], root: Path
+) -> dict[str, Any]:
+    any_answer = answers[ARMS[0]]
+    picture = drawing.picture_of(images[any_answer["image_id"]], root)
+    boxes: list[tuple[tuple[float, float, float, float], Colour]] = []
+    if any_answer["box"]:
+        boxes.append((tuple(any_answer["box"]), DARK))
+    boxes += [
+        (tuple(answer["predicted_box"]), rgb(ARM_COLOURS[arm]))
+        for arm, answer in answers.items()
+        if answer["predicted_box"]
+    ]
+    return {
+        "id": any_answer["conversation_id"],
+        "kind": any_answer["kind"],
+        "prompt": any_answer["prompt"],
+        "reference": any_answer["answer"],
+        "boxed": bool(any_answer["box"]),
+        "picture": data_uri(overlays.box_panel(picture, boxes)),
+        "arms": {
+            arm: {
+                "text": answer["prediction"],
+                "score": float(answer["score"]),
+                "unread": bool(any_answer["box"]) and any_answer["task"] == "referring"
+                and not answer["predicted_box"],
+            }
+            for arm, answer in answers.items()
+        },
+    }  # fmt: skip
+
+
+def _by_id(table: pa.Table, column: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
+    wanted = pa.compute.is_in(table[column], value_set=pa.array(values, type=pa.string()))
+    return {row[column]: row for row in table.filter(wanted).to_pylist()}
+
+
+def rgb(colour: str) -> Colour:
+    """``#rrggbb`` as three numbers."""
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue
+
+
+def data_uri(image: Image.Image) -> str:
+    """A picture inside the page."""
+    return "data:image/png;base64," + base64.b64encode(png(image)).decode()

@@ -1,0 +1,137 @@
+"""What the stages left for the report: measures, answers, similarity maps, curves, counts.
+
+Of each arm, ``data/evaluation/<arm>/``:
+
+- ``metrics.json``: estimates after fine-tuning; ``pretrained.json``: before it (optional);
+  ``no_image.json``: of the model without its image (optional);
+- ``paired.json`` of ``patch_aligned``: paired differences to ``caption`` (optional);
+- datasets ``predictions`` and ``similarity_maps``.
+
+``data/evaluation/references/metrics.json``: ``{reference: {metric key: estimate}}``: floors and ceiling.
+``data/curves/<run>.csv``: ``step`` and measured columns. ``data/summaries/<stage>.json``: rows in, out and
+rejected. ``data/study.json``: the study over seeds (optional).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+
+from pipeline.errors import UserError
+from pipeline.report.style import ARMS
+from pipeline.tables import dataset
+from pipeline.tables.metrics import Estimate, Estimates
+
+References = dict[str, Estimates]
+RUNS = ("encoder", "language_model", *(f"{kind}-{arm}" for kind in ("pretrain", "finetune") for arm in ARMS))
+STAGES = ("ingest", "parse", "ground", "patch_words")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that the report shows, read once."""
+
+    arms: dict[str, Estimates]
+    pretrained: dict[str, Estimates]
+    references: References
+    paired: Estimates
+    predictions: dict[str, pa.Table]
+    maps: dict[str, pa.Table]
+    curves: dict[str, pa.Table]
+    summaries: dict[str, dict[str, Any]]
+    study: dict[str, Any] | None
+
+
+def read(data: Path) -> Inputs:
+    """Read the inputs.
+
+    Raises:
+        UserError: something that the report cannot do without is missing or cut short; the message names
+            the stage that makes it.
+    """
+    evaluation = data / "evaluation"
+    arms = {arm: _estimates(evaluation / arm / "metrics.json", f"evaluate@{arm}") for arm in ARMS}
+    references = {
+        name: _as_estimates(values, evaluation / "references" / "metrics.json", "references")
+        for name, values in _json(evaluation / "references" / "metrics.json", "references").items()
+    }
+    for arm in ARMS:
+        blind = evaluation / arm / "no_image.json"
+        if blind.exists():
+            references[f"no image: {arm}"] = _estimates(blind, f"evaluate@{arm}")
+    pretrained = {arm: evaluation / arm / "pretrained.json" for arm in ARMS}
+    paired = evaluation / "patch_aligned" / "paired.json"
+    study = data / "study.json"
+    return Inputs(
+        arms=arms,
+        pretrained={
+            arm: _estimates(path, f"evaluate@{arm}") for arm, path in pretrained.items() if path.exists()
+        },
+        references=references,
+        paired=_estimates(paired, "evaluate@patch_aligned") if paired.exists() else {},
+        predictions={arm: _dataset(evaluation / arm / "predictions", f"evaluate@{arm}") for arm in ARMS},
+        maps={arm: _dataset(evaluation / arm / "similarity_maps", f"evaluate@{arm}") for arm in ARMS},
+        curves={run: _curve(path) for run in RUNS if (path := data / "curves" / f"{run}.csv").exists()},
+        summaries={
+            stage: _json(path, stage)
+            for stage in STAGES
+            if (path := data / "summaries" / f"{stage}.json").exists()
+        },
+        study=_json(study, None) if study.exists() else None,
+    )
+
+
+def estimate(value: dict[str, Any]) -> Estimate:
+    """An estimate from its JSON form."""
+    return Estimate(value["value"], value["low"], value["high"], value["n"])
+
+
+def _estimates(path: Path, stage: str) -> Estimates:
+    return _as_estimates(_json(path, stage), path, stage)
+
+
+def _as_estimates(values: Any, path: Path, stage: str) -> Estimates:
+    try:
+        return {key: estimate(value) for key, value in values.items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} does not hold {{metric: {{value, low, high, n}}}}: run {_command(stage)} to make it again."
+        ) from error
+
+
+def _json(path: Path, stage: str | None) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {path}: run {_command(stage)} to make it.") from error
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path} is not whole JSON ({error}): run {_command(stage)} to make it again."
+        ) from error
+
+
+def _dataset(folder: Path, stage: str) -> pa.Table:
+    if not folder.is_dir():
+        raise UserError(f"There is no dataset at {folder}: run {_command(stage)} to make it.")
+    return dataset.read(folder)
+
+
+def _curve(path: Path) -> pa.Table:
+    try:
+        table = pyarrow.csv.read_csv(path)
+    except pa.ArrowInvalid as error:
+        raise UserError(
+            f"{path} is not a whole CSV file ({error}): delete it and run `dvc repro` to make it again."
+        ) from error
+    if "step" not in table.column_names:
+        raise UserError(f"{path} has no column `step`, only {table.column_names}: run `dvc repro` again.")
+    return table
+
+
+def _command(stage: str | None) -> str:
+    return f"`dvc repro {stage}`" if stage else "`make study`"

@@ -1,0 +1,60 @@
+"""Where the numbers come from: digests of settings and data, and the command that makes each again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.params import Params
+from pipeline.report.style import ARMS
+from pipeline.tables import dataset, digests
+
+DATASETS = ("images", "captions", "objects", "conversations", "phrases", "regions", "patch_words")
+COMMANDS = (
+    ("the datasets", "dvc repro ingest parse ground patch_words"),
+    ("the vision encoder and the language model", "dvc repro encoder language_model"),
+    ("an arm", "dvc repro finetune@caption finetune@patch_aligned"),
+    ("the numbers of the arms", "dvc repro evaluate@caption evaluate@patch_aligned"),
+    ("floors and ceiling", "dvc repro references"),
+    ("this page, metrics.json and the tables", "dvc repro report"),
+    ("the study over seeds", "make study"),
+    ("more phrases on their patches", "patchwords overlays --count 12"),
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A dataset: its content's digest, its rows, and the digest of the settings that made it."""
+
+    name: str
+    digest: str
+    rows: int
+    params: str
+
+
+def origins(data: Path) -> list[Origin]:
+    """Every dataset that is there, digested."""
+    folders = {name: data / name for name in DATASETS}
+    for arm in ARMS:
+        for name in ("predictions", "similarity_maps"):
+            folders[f"{name} ({arm})"] = data / "evaluation" / arm / name
+    return [
+        Origin(
+            name, digests.of_files(folder, "part-*.arrow"), dataset.count_rows(folder),
+            dataset.provenance(folder).params,
+        )
+        for name, folder in folders.items()
+        if folder.is_dir()
+    ]  # fmt: skip
+
+
+def settings(params: Params) -> list[tuple[str, str]]:
+    """What identifies the run: profile, seed, source, annotation source, digest of all that changes results."""
+    changing = params.model_dump(mode="json", exclude={"compute"})
+    return [
+        ("profile", params.profile),
+        ("seed", str(params.seed)),
+        ("source", params.source.name),
+        ("annotation source", params.ground.source),
+        ("settings", digests.of_value(changing)),
+    ]

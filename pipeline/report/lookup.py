@@ -1,0 +1,96 @@
+"""Rows of the datasets by id, joined for drawing: a phrase with its caption, regions and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from pipeline.errors import UserError
+from pipeline.tables import dataset
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A phrase and what it takes to draw it: rows of ``phrases``, ``captions``, ``images``, ``regions``."""
+
+    phrase_id: str
+    text: str
+    caption: str
+    span: tuple[int, int]
+    """Characters of the caption."""
+    image: Mapping[str, Any]
+    regions: list[dict[str, Any]]
+
+
+def rows(folder: Path, column: str, values: Iterable[str]) -> list[dict[str, Any]]:
+    """The dataset's rows whose ``column`` is one of the values, in the dataset's order."""
+    wanted = pa.array(sorted(set(values)), type=pa.string())
+    return dataset.scan(folder).to_table(filter=pads.field(column).isin(wanted)).to_pylist()
+
+
+def by_id(folder: Path, column: str, values: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Rows by their id.
+
+    Raises:
+        UserError: an id is not there, so the datasets are not of one run.
+    """
+    wanted = set(values)
+    found = {row[column]: row for row in rows(folder, column, wanted)}
+    missing = sorted(wanted - set(found))
+    if missing:
+        raise UserError(
+            f"{folder} has no {column} {missing[0]!r}" + (f" (nor {len(missing) - 1} more)" if missing[1:] else "")
+            + ": give one that it has, or, if the datasets are not of one run, run `dvc repro`."
+        )
+    return found
+
+
+def phrases(data: Path, phrase_ids: Iterable[str]) -> dict[str, Phrase]:
+    """Phrases by id, each joined with its caption, image and regions."""
+    found = by_id(data / "phrases", "phrase_id", phrase_ids)
+    captions = by_id(data / "captions", "caption_id", (row["caption_id"] for row in found.values()))
+    images = by_id(data / "images", "image_id", (row["image_id"] for row in found.values()))
+    regions: dict[str, list[dict[str, Any]]] = {phrase_id: [] for phrase_id in found}
+    for region in rows(data / "regions", "phrase_id", found):
+        regions[region["phrase_id"]].append(region)
+    return {
+        phrase_id: Phrase(
+            phrase_id=phrase_id,
+            text=row["text"],
+            caption=captions[row["caption_id"]]["text"],
+            span=(row["start"], row["end"]),
+            image=images[row["image_id"]],
+            regions=regions[phrase_id],
+        )
+        for phrase_id, row in found.items()
+    }
+
+
+def spread(folder: Path, count: int) -> list[str]:
+    """Ids of up to ``count`` phrases of a dataset, evenly over its images, one an image where there are enough.
+
+    The choice depends on the rows alone. Within an image the phrase taken moves on from image to image, so
+    that not all are the caption's first.
+    """
+    table = dataset.scan(folder).to_table(columns=["image_id", "phrase_id"])
+    if table.num_rows == 0 or count < 1:
+        return []
+    codes = np.asarray(pc.dictionary_encode(table["image_id"].combine_chunks()).indices)
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    sizes = np.diff(starts, append=len(order))
+    turns = -(-count // len(starts))  # phrases an image, when there are fewer images than asked for
+    picked: list[int] = []
+    for turn in range(turns):
+        images = np.unique(np.linspace(0, len(starts) - 1, min(count, len(starts))).round().astype(int))
+        steps = np.arange(len(images)) + turn
+        fits = turn < sizes[images]
+        picked += (starts[images] + steps % sizes[images])[fits].tolist()
+    return table["phrase_id"].take(order[np.asarray(picked[:count], dtype=np.int64)]).to_pylist()

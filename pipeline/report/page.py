@@ -1,0 +1,101 @@
+"""The report: from what the stages left to one HTML page, ``metrics.json`` and two tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.params import Params
+from pipeline.report import answer, comparison, examples, exports, inputs, lineage, overlays, plots, strips, style
+from pipeline.report.comparison import Row
+
+
+def make(data: Path, params: Params) -> dict[Path, str]:
+    """The report's files and their texts: nothing is written.
+
+    ``data`` is the folder that the stages wrote to. The same inputs and parameters give the same texts:
+    there is no clock, host or path of the machine in them.
+
+    Raises:
+        UserError: something that the report cannot do without is missing; the message names the stage.
+    """
+    found = inputs.read(data)
+    rows = comparison.final_rows(found, params.evaluate.bootstrap, params.seed)
+    folder = data / "report"
+    return {
+        folder / "index.html": _page(data, params, found, rows),
+        folder / "results.md": exports.markdown(rows),
+        folder / "results.tex": exports.latex(rows),
+        data / "metrics.json": exports.metrics_json(found, rows),
+    }
+
+
+def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> str:
+    root = params.source.path
+    study = comparison.study_rows(found.study) if found.study else []
+    seeds = found.study["seeds"] if found.study else None
+    decisive = study or rows
+    environment = Environment(
+        loader=PackageLoader("pipeline.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        arms=style.ARMS, arm_titles=style.ARM_TITLES, strip=strips.strip, change=answer.change, svg=Markup
+    )
+    environment.filters.update(
+        number=style.number, interval=style.interval, css=lambda name: name.replace("_", "-"), count=_count,
+        sentence=lambda text: text.replace("_", " "),
+    )  # fmt: skip
+    return environment.get_template("page.html.j2").render(
+        answer=answer.answer(decisive, seeds),
+        verdicts=answer.sorted_out(decisive),
+        study=found.study,
+        study_groups=_groups(study),
+        study_plots=plots.study_curves(found.study.get("curves") or {}) if found.study else [],
+        groups=_groups(rows),
+        pretrained_groups=_groups(comparison.rows(found.pretrained, {}, {})),
+        curves=plots.curves(found.curves),
+        phrases=examples.phrase_examples(data, root, found.maps, params.report.examples),
+        answers=examples.answer_examples(data, root, found.predictions),
+        coverage_gradient=_gradient(overlays.COVERAGE_MAP),
+        similarity_gradient=_gradient(overlays.SIMILARITY_MAP),
+        stages=[_stage(name, summary) for name, summary in found.summaries.items()],
+        settings=lineage.settings(params),
+        origins=lineage.origins(data),
+        commands=lineage.COMMANDS,
+    )
+
+
+def _groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    return [(title, list(members)) for title, members in groupby(rows, lambda row: row.metric.group)]
+
+
+def _stage(name: str, summary: dict[str, Any]) -> dict[str, Any]:
+    """A stage's counts, rejects most frequent first, with bars relative to the most frequent."""
+    rejected = sorted(summary["rejected"].items(), key=lambda item: (-item[1], item[0]))
+    widths = strips.bars([count for _, count in rejected])
+    return {
+        "name": name,
+        "rows_in": summary["rows_in"],
+        "rows_out": summary["rows_out"],
+        "rejected": [(reason, n, width) for (reason, n), width in zip(rejected, widths, strict=True)],
+        "rejected_total": sum(summary["rejected"].values()),
+    }
+
+
+def _gradient(name: str) -> str:
+    """A colour map as a CSS gradient."""
+    return ", ".join("#" + bytes(colour).hex() for colour in overlays.scale_colours(name, 9))
+
+
+def _count(number: int) -> str:
+    """A count with thin spaces between thousands."""
+    return f"{number:,}".replace(",", "\u202f")

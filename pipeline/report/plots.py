@@ -1,0 +1,182 @@
+"""Learning curves as SVG, in one style, whose colours follow the page's light and dark themes."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from pipeline.report.style import ARM_COLOURS, ARMS
+from pipeline.tables.metrics import BY_KEY
+
+INK, MUTED, LINE, LONE = "#1c1e22", "#686c74", "#d9dbe0", "#4f5d75"
+# matplotlib writes plain colours; the page reads them as its own variables.
+_THEME = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    LINE: "var(--line)",
+    LONE: "var(--lone)",
+    **{colour: f"var(--{arm.replace('_', '-')})" for arm, colour in ARM_COLOURS.items()},
+}
+KINDS = {
+    "encoder": "Vision encoder",
+    "language_model": "Language model",
+    "pretrain": "Pre-training",
+    "finetune": "Fine-tuning",
+}
+TITLES = {
+    "loss": ("Loss", "nats"),
+    "caption_loss": ("Caption loss", "nats a token"),
+    "patch_loss": ("Patch loss", "1 \u2212 cosine"),
+}
+SMOOTHING = 0.03
+"""Share of the steps that a training curve's running mean goes over; the raw curve stays faint behind it."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot and what it shows."""
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve: steps, values and, where there is one, its band."""
+
+    arm: str | None
+    steps: np.ndarray
+    values: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+
+def curves(runs: Mapping[str, pa.Table]) -> dict[str, list[Plot]]:
+    """Plots by kind of training: a plot for each measured column, both arms in it."""
+    grouped: dict[str, list[Plot]] = {}
+    for kind, title in KINDS.items():
+        mine = {name: table for name, table in runs.items() if name.partition("-")[0] == kind}
+        columns = dict.fromkeys(name for table in mine.values() for name in table.column_names)
+        for column in columns:
+            if column in ("step", "learning_rate"):
+                continue
+            lines = [line for name, table in mine.items() if (line := _line(name, table, column))]
+            if lines:
+                label, measure, factor = _described(column)
+                scaled = [Line(one.arm, one.steps, one.values * factor) for one in lines]
+                plot = Plot(label, draw(scaled, label, measure, f"{kind}.{column}"))
+                grouped.setdefault(title, []).append(plot)
+    return grouped
+
+
+def study_curves(tasks: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> list[Plot]:
+    """Plots of the study: ``{metric key: {arm: {step, value, low, high}}}``, lists of one length each."""
+    plots = []
+    for key, arms in tasks.items():
+        label, measure, factor = _described(key)
+        lines = [
+            Line(arm, np.asarray(of_arm["step"]), *(np.asarray(of_arm[n]) * factor for n in ("value", "low", "high")))
+            for arm, of_arm in arms.items()
+        ]  # fmt: skip
+        plots.append(Plot(label, draw(lines, label, measure, f"study.{key}")))
+    return plots
+
+
+def draw(lines: Sequence[Line], title: str, measure: str, salt: str) -> str:
+    """One plot as an SVG element. ``salt`` keeps the ids of several plots on a page apart, and fixed."""
+    settings = {
+        "svg.hashsalt": salt,
+        "svg.fonttype": "none",
+        "font.size": 9,
+        "axes.edgecolor": LINE,
+        "axes.labelcolor": MUTED,
+        "text.color": INK,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+    }
+    with matplotlib.rc_context(settings):
+        figure = Figure(figsize=(4.2, 2.5), layout="constrained")
+        axes = figure.subplots()
+        for line in lines:
+            _draw_line(axes, line)
+        axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=8)
+        axes.set_xlabel("optimiser steps")
+        axes.set_ylabel(measure)
+        axes.grid(axis="y", color=LINE, linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(length=0)
+        axes.locator_params(nbins=5)
+        axes.margins(x=0.02)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _for_page(buffer.getvalue(), title)
+
+
+def _draw_line(axes: matplotlib.axes.Axes, line: Line) -> None:
+    colour = ARM_COLOURS.get(line.arm or "", LONE)
+    few = len(line.steps) <= 30
+    if line.low is not None and line.high is not None:
+        axes.fill_between(line.steps, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
+    if few:
+        marker = "o" if line.arm != "patch_aligned" else "s"
+        axes.plot(line.steps, line.values, color=colour, linewidth=1.6, marker=marker, markersize=3.5)
+    else:
+        axes.plot(line.steps, line.values, color=colour, linewidth=0.6, alpha=0.3)
+        axes.plot(line.steps, _running_mean(line.values), color=colour, linewidth=1.8)
+
+
+def _line(name: str, table: pa.Table, column: str) -> Line | None:
+    if column not in table.column_names:
+        return None
+    steps = table["step"].to_numpy().astype(np.float64)
+    values = table[column].to_numpy().astype(np.float64)
+    there = np.isfinite(values)
+    arm = name.partition("-")[2]
+    return Line(arm if arm in ARMS else None, steps[there], values[there]) if there.any() else None
+
+
+def _described(column: str) -> tuple[str, str, float]:
+    """A column's title, what its axis measures, and the factor to that unit."""
+    if column in TITLES:
+        return (*TITLES[column], 1.0)
+    key = re.sub(r"^validation[._]", "", column)
+    where = "" if key == column else ", validation"
+    if key in BY_KEY:
+        metric = BY_KEY[key]
+        share = metric.unit == "share"
+        title = metric.group if metric.title == "Accuracy" else metric.title
+        return title + where, "per cent" if share else metric.title, 100.0 if share else 1.0
+    if key in TITLES:
+        title, measure = TITLES[key]
+        return title + where, measure, 1.0
+    words = key.replace("_", " ").replace(".", " ")
+    return words[:1].upper() + words[1:] + where, words, 1.0
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over a window centred on each value, shorter towards the ends."""
+    half = max(1, round(SMOOTHING * len(values) / 2))
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    reach = np.minimum(half, np.minimum(index, len(values) - 1 - index))
+    return (total[index + reach + 1] - total[index - reach]) / (2 * reach + 1)
+
+
+def _for_page(svg: str, title: str) -> str:
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
+    body = re.sub(r'<g id="[^"]*">', "<g>", body)
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"| height="[\d.]+pt"| width="[\d.]+pt"', "", body, count=2)
+    body = re.sub(r"'DejaVu Sans'[^;\"]*", "inherit", body)
+    for plain, variable in _THEME.items():
+        body = body.replace(plain, variable)
+    return body.replace("<svg", f'<svg role="img" aria-label="{title} by optimiser step"', 1).strip()
