@@ -33,7 +33,7 @@ def read_encoder(folder: Path) -> dict[str, Any]:
     found = _read(path)
     config = _read(folder / "config.json")
     name = found.get("image_processor_type", found.get("feature_extractor_type"))
-    match = _KIND.fullmatch(name or "")
+    match = _KIND.fullmatch(str(name))
     if match is None:
         raise UserError(
             f"{path}: image_processor_type is {name!r}; known are CLIPImageProcessor, "
