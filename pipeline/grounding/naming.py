@@ -33,7 +33,10 @@ class Vocabulary:
         for label in sorted(labels):
             word = label.lower().replace("_", " ")
             own[word] = (*own.get(word, ()), label)
-        self._by_word = synonyms.by_word() | {word: (spelt,) for word, spelt in own.items()}
+        self._by_word = synonyms.by_word()
+        for word, spelt in own.items():
+            others = (names for names in self._by_word.get(word, ()) if names != spelt)
+            self._by_word[word] = (spelt, *others)
         self._own = frozenset(own)
 
     def name(self, words: tuple[str, ...], surface: str) -> Named | None:

@@ -50,11 +50,11 @@ CATEGORIES: dict[str, str] = {
     " cockatoo, macaw, owl, eagle, hawk, falcon, vulture, swan, pelican, crow, raven, ostrich, emu,"
     " flamingo, rooster, hen, chicken, chick, penguin, sparrow, finch, robin, cardinal, peacock, heron,"
     " egret, stork, ibis, sandpiper, hummingbird, woodpecker, kingfisher, puffin, blackbird, songbird, fowl,"
-    " waterfowl, mallard, lovebird",
+    " waterfowl, mallard, lovebird, canary",
     "cat": "kitten, kitty, tabby, tomcat, calico, siamese, feline",
     "dog": "puppy, pup, doggy, doggie, pooch, canine, hound, beagle, poodle, terrier, bulldog, pug, corgi,"
     " dachshund, labrador, retriever, collie, chihuahua, dalmatian, german shepherd, husky, rottweiler,"
-    " spaniel, mutt, greyhound, sheepdog",
+    " spaniel, mutt, greyhound, sheepdog, lab",
     "horse": "pony, foal, mare, stallion, colt, racehorse, clydesdale",
     "sheep": "lamb, ram, ewe",
     "cow": "bull, calf, cattle, ox, oxen, steer, heifer, longhorn, bovine, water buffalo, bison",
@@ -82,7 +82,7 @@ CATEGORIES: dict[str, str] = {
     "tennis racket": "racket, racquet, raquet",
     "bottle": "",
     "wine glass": "wineglass, champagne glass, champagne flute, goblet, martini glass",
-    "cup": "mug, teacup, tumbler",
+    "cup": "mug, teacup, tumbler, drinking glass, shot glass, juice glass, beer glass, water glass",
     "fork": "",
     "knife": "cleaver",
     "spoon": "teaspoon, tablespoon, ladle",
@@ -119,8 +119,9 @@ CATEGORIES: dict[str, str] = {
     "clock": "",
     "vase": "urn",
     "scissors": "scissor, shear",
-    "teddy bear": "teddy, teddybear, stuffed bear, stuffed animal, stuffed toy, toy bear, plush bear,"
-    " plush, plush toy, plushie, stuffed animal toy, bear doll",
+    "teddy bear": "teddy, teddybear, stuffed bear, stuffed animal, stuffed toy, stuffed dog, stuffed cat,"
+    " stuffed sheep, stuffed elephant, stuffed monkey, stuffed giraffe, stuffed rabbit, stuffed bunny,"
+    " toy bear, plush, plush bear, plush toy, plush animal, plushie, bear doll",
     "hair drier": "hair dryer, hairdryer, blow dryer, blowdryer, blow drier",
     "toothbrush": "tooth brush",
 }  # fmt: skip
@@ -128,6 +129,7 @@ CATEGORIES: dict[str, str] = {
 words ("tennis ball" in "ball") needs no listing."""
 
 PREFERRED: dict[str, tuple[str, ...]] = {
+    "bear": ("bear", "teddy bear"),
     "bag": ("handbag", "backpack", "suitcase"),
     "bike": ("bicycle", "motorcycle"),
     "board": ("surfboard", "skateboard", "snowboard"),
@@ -169,14 +171,15 @@ COLLECTIVE = frozenset(
 
 OTHER_THINGS = frozenset(
     {
-        "bean bag", "bill board", "boxing glove", "bulletin board", "chalk board", "changing table",
-        "check book", "chess board", "chopping board", "circuit board", "cotton ball", "cutting board",
-        "dash board", "disco ball", "diving board", "egg plant", "eye glass", "flower bed",
-        "garbage bag", "garden bed", "gas meter", "head board", "ironing board", "jet ski",
-        "looking glass", "magnifying glass", "meat ball", "merry go round horse", "message board",
-        "movie screen", "operating table", "oven glove", "oven mitt", "paper airplane", "paper bag",
-        "paper plane", "pay phone", "ping pong table", "plastic bag", "pool table", "power plant",
-        "prairie dog", "projection screen", "projector screen", "railroad tie", "reading glass",
+        "bean bag", "bill board", "boxing glove", "bulletin board", "cd player", "chalk board",
+        "changing table", "check book", "chess board", "chopping board", "circuit board", "cotton ball",
+        "cutting board", "dash board", "disco ball", "diving board", "dvd player", "egg plant",
+        "eye glass", "flower bed", "garbage bag", "garden bed", "gas meter", "head board",
+        "ironing board", "jet ski", "looking glass", "magnifying glass", "meat ball", "media player",
+        "merry go round horse", "message board", "movie screen", "mp3 player", "music player",
+        "operating table", "oven glove", "oven mitt", "paper airplane", "paper bag", "paper plane",
+        "pay phone", "ping pong table", "plastic bag", "pool table", "power plant", "prairie dog",
+        "projection screen", "projector screen", "railroad tie", "reading glass", "record player",
         "rice ball", "river bed", "road bed", "rocking horse", "saw horse", "score board", "sea horse",
         "sign board", "ski glove", "sleeping bag", "snow ball", "stained glass", "sun glass", "tea bag",
         "touch screen", "trash bag", "truck bed", "turn signal", "vampire bat", "water meter",
