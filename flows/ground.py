@@ -8,6 +8,7 @@ from flows.common import DATA, run_block
 from flows.summary import Summary
 from pipeline import params
 from pipeline.console import run_command
+from pipeline.grounding import open_annotator
 from pipeline.grounding.block import GroundBlock
 from pipeline.params import ComputeParams, GroundParams
 
@@ -16,12 +17,12 @@ from pipeline.params import ComputeParams, GroundParams
 def ground(ground: GroundParams, root: Path, compute: ComputeParams) -> Summary:
     """Find the regions that the phrases name; ``root`` is where the source's image paths start."""
     block = GroundBlock(
+        annotator=open_annotator(ground),
         images=DATA / "images",
         captions=DATA / "captions",
         phrases=DATA / "phrases",
         objects=DATA / "objects",
         root=root,
-        params=ground,
     )
     return run_block(block, {"regions": "phrase_id"}, compute)
 
