@@ -110,7 +110,7 @@ def _load(name: str, pretrained: str | None, weights: str) -> DenseClip:
     except Exception as error:  # open_clip raises whatever its many loaders do
         raise UserError(
             f"ground.open_clip: model {name!r} with pretrained {pretrained!r} cannot be loaded ({error}). "
-            "Give local-dir:FOLDER, or an architecture of open_clip's and one of its tags or a file of weights."
+            "Give local-dir:FOLDER, or an architecture of open_clip's and a tag or file of its weights."
         ) from error
     visual = clip.visual
     if (

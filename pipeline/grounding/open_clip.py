@@ -1,26 +1,21 @@
 """Annotation source: the dense similarity of an open_clip model's patches with a phrase's text.
 
 A phrase and every patch of its image are embedded in the model's shared space; the patches that resemble
-the phrase most make one region, as a mask of the image's own pixels. Features of patches, as names of
-``ground.open_clip.dense``:
-
-- ``tokens``: the last layer's tokens, sent where the class token goes: final norm and visual projection.
-- ``values``: the same with the last layer's attention replaced by the identity, so that a patch keeps its
-  own value vector instead of a mixture of all (Zhou et al., *Extract Free Dense Labels from CLIP*, ECCV
-  2022, section 3.2).
+the phrase most make one region, as a mask of the image's own pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.grounding import dense_clip
 from pipeline.grounding.base import ShardInputs
 from pipeline.params import OpenClipSourceParams
 from pipeline.patches.geometry import Geometry
@@ -30,7 +25,6 @@ from pipeline.tables.rejects import Rejects
 from pipeline.tables.shards import Tables
 
 if TYPE_CHECKING:
-    import torch
     from PIL.Image import Image
 
 REASONS = {
@@ -38,7 +32,6 @@ REASONS = {
     "image_unreadable": "the image could not be read",
 }
 _LOCAL = "local-dir:"
-_TEXTS = 256  # texts a batch
 
 
 class Region(NamedTuple):
@@ -74,9 +67,8 @@ class OpenClipAnnotator:
 
     def digest(self) -> str:
         """Digest of the settings and of the model's files; ``batch_size`` changes no region."""
-        return digests.of_value(
-            [self.params.model_dump(mode="json", exclude={"batch_size"}), self._weights()]
-        )
+        settings = self.params.model_dump(mode="json", exclude={"batch_size"})
+        return digests.of_value([settings, self._weights])
 
     def ground(self, shard: ShardInputs) -> Tables:
         """``regions`` and ``rejects``, in the order of the phrases; images and texts are encoded once each.
@@ -84,7 +76,7 @@ class OpenClipAnnotator:
         Raises:
             UserError: the model cannot be loaded, or its vision tower is no plain vision transformer.
         """
-        model = load(self.params.model, self.params.pretrained, self._weights())
+        model = dense_clip.load(self.params.model, self.params.pretrained, self._weights)
         phrase_ids, image_ids, texts = (
             shard.phrases.column(name).to_pylist() for name in ("phrase_id", "image_id", "text")
         )
@@ -157,6 +149,7 @@ class OpenClipAnnotator:
             "annotator": self.name,
         }
 
+    @cached_property
     def _weights(self) -> str:
         """Digest of the model's own files, where it is made of files."""
         if self.params.model.startswith(_LOCAL):
@@ -164,8 +157,8 @@ class OpenClipAnnotator:
             if not (folder / "open_clip_config.json").is_file():
                 raise UserError(
                     f"ground.open_clip.model: found {self.params.model!r}, but there is no "
-                    f"{folder / 'open_clip_config.json'}. Run `dvc repro encoder` to train the encoder, or name "
-                    "another folder or one of open_clip's architectures."
+                    f"{folder / 'open_clip_config.json'}. Run `dvc repro encoder` to train the encoder, or "
+                    "name another folder or one of open_clip's architectures."
                 )
             return digests.of_files(folder)
         file = Path(self.params.pretrained or "")
