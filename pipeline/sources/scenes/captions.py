@@ -92,9 +92,8 @@ def caption(scene: Scene, places: Places, rng: Random) -> tuple[str, list[Span]]
         else:
             sentences.append(_first(rng, CONTINUATIONS, view, said, group) or _also(view, said, group))
         said = [*said, group]
-    if not any(str(part).endswith("background") for part in opening) and rng.random() < _BACKGROUND * (
-        len(sentences) < 3
-    ):
+    unsaid = not any("background" in part for part in opening)
+    if unsaid and len(sentences) < 3 and rng.random() < _BACKGROUND:
         sentences.append([f"the background is {scene.background}"])
     return render(sentences)
 

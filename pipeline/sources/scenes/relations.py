@@ -39,7 +39,8 @@ class Places:
         axis, sign = _AXIS_SIGN[relation]
         p, q = self.centres[a], self.centres[b]
         offset = sign * (p[axis] - q[axis])
-        return offset >= MARKED and offset >= abs(p[1 - axis] - q[1 - axis])
+        # An exact diagonal counts for both of its directions, whichever way its floats were rounded.
+        return offset >= MARKED and offset >= abs(p[1 - axis] - q[1 - axis]) - 1e-9
 
     def possibly(self, relation: str, a: int, b: int) -> bool:
         """Whether somebody might say that a stands in the relation to b."""

@@ -36,6 +36,18 @@ def _star() -> Outline:
     return np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1), True
 
 
+def _crescent() -> Outline:
+    """A disc less a smaller one: the outer arc, and the inner one back."""
+    disc, bite = (np.array([0.5, 0.5]), 0.5), (np.array([0.74, 0.42]), 0.42)
+    towards = np.arctan2(*(bite[0] - disc[0])[::-1])
+    turn = towards + np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    around = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    outer, inner = (centre + radius * around for centre, radius in (disc, bite))
+    outer = outer[np.hypot(*(outer - bite[0]).T) >= bite[1]]
+    inner = inner[np.hypot(*(inner - disc[0]).T) <= disc[1]]
+    return np.concatenate([outer, inner[::-1]]), True
+
+
 def _heart() -> Outline:
     # The usual parametric heart, x = 16 sin^3 t.
     t = np.linspace(0, 2 * np.pi, 36, endpoint=False)
@@ -71,7 +83,7 @@ SILHOUETTES: dict[str, Silhouette] = {
         _box(0.72, 0.3, 0.83, 0.52),
         _box(0.96, 0.3, 1.1, 0.56),
     ),
-    "moon": (_ellipse(0.5, 0.5, 0.5, 0.5), _hole(_ellipse(0.74, 0.42, 0.42, 0.42))),
+    "moon": (_crescent(),),
     "flag": (_box(0.0, 0.0, 0.12, 1.15), _flag()),
     "lamp": (
         _polygon((0.3, 0.0), (0.7, 0.0), (0.95, 0.46), (0.05, 0.46)),
