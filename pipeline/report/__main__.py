@@ -38,8 +38,8 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise UserError(
-            f"Could not write {path}: {error.strerror or error}. Free some space (or mend the permissions) and"
-            " run `dvc repro report` again."
+            f"Could not write {path}: {error.strerror or error}. Free some space (or mend the permissions)"
+            " and run `dvc repro report` again."
         ) from error
 
 

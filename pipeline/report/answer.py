@@ -41,7 +41,9 @@ def answer(rows: Sequence[Row], seeds: int | None = None) -> Answer:
 
 def sorted_out(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Rows by verdict: ``better``, ``worse``, ``level``; metrics that are neither good nor bad left out."""
-    return {verdict: [row for row in rows if row.verdict == verdict] for verdict in ("better", "worse", "level")}
+    return {
+        verdict: [row for row in rows if row.verdict == verdict] for verdict in ("better", "worse", "level")
+    }
 
 
 def change(row: Row) -> str:
@@ -61,7 +63,7 @@ def _headline(row: Row) -> str:
     return {
         "better": "Yes, here: aligned patches help the model find what people refer to.",
         "worse": "No, not here: with aligned patches the model finds less of what people refer to.",
-        "level": "No difference shown: aligned patches neither help nor hurt in finding what people refer to.",
+        "level": "No difference shown in finding what people refer to.",
     }[row.verdict]
 
 
@@ -95,8 +97,8 @@ def _caveats(rows: Sequence[Row], seeds: int | None) -> list[str]:
     judged = sum(1 for row in rows if row.verdict)
     if judged > 1:
         found.append(
-            f"{judged} differences are looked at, each with a 95\u202f% interval: of twenty, one excludes zero"
-            " by chance."
+            f"{judged} differences are looked at, each with a 95\u202f% interval: of twenty, one excludes"
+            " zero by chance."
         )
     return found
 

@@ -64,28 +64,34 @@ def patch_of_pixels(on: Panel, x_edges: np.ndarray, y_edges: np.ndarray) -> tupl
 
 
 def blend(pixels: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """``colour`` laid over ``pixels`` (height, width, 3); alpha (height, width) of 0 leaves a pixel as it is."""
+    """``colour`` over ``pixels`` (height, width, 3); where ``alpha`` (height, width) is 0 nothing changes."""
     weight = alpha[..., None]
     mixed = np.rint(pixels * (1 - weight) + colour * weight)
     return np.where(weight > 0, mixed, pixels).astype(np.uint8)
 
 
-def outline(pixels: np.ndarray, inside: np.ndarray, colour: Colour = LIGHT) -> np.ndarray:
-    """A two-tone line along the border of ``inside`` (height, width), to be seen on light and dark alike."""
+def outline(
+    pixels: np.ndarray, inside: np.ndarray, colour: Colour = LIGHT, halo_colour: Colour = DARK
+) -> np.ndarray:
+    """A line inside the border of ``inside`` (height, width), and a thin halo outside it.
+
+    Of the two tones one is seen on whatever the picture shows.
+    """
     shape = Image.fromarray(inside.astype(np.uint8) * 255)
-    core = np.asarray(shape.filter(ImageFilter.MinFilter(5))) > 0
+    core = np.asarray(shape.filter(ImageFilter.MinFilter(7))) > 0
     halo = np.asarray(shape.filter(ImageFilter.MaxFilter(3))) > 0
     drawn = pixels.copy()
-    drawn[halo & ~inside] = DARK
+    drawn[halo & ~inside] = halo_colour
     drawn[inside & ~core] = colour
     return drawn
 
 
 def inside_box(on: Panel, box: Box) -> np.ndarray:
     """The panel pixels in a box of image pixels, as a boolean (height, width) array; at least one pixel."""
-    inside = np.zeros(on.pixels.shape[:2], dtype=bool)
-    x0, x1 = _pixel_range(box[0], box[2], on.scale[0], inside.shape[1])
-    y0, y1 = _pixel_range(box[1], box[3], on.scale[1], inside.shape[0])
+    height, width = on.pixels.shape[:2]
+    inside = np.zeros((height, width), dtype=bool)
+    x0, x1 = _pixel_range(box[0], box[2], on.scale[0], width)
+    y0, y1 = _pixel_range(box[1], box[3], on.scale[1], height)
     inside[y0:y1, x0:x1] = True
     return inside
 

@@ -39,7 +39,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or ``level`` (the interval includes zero); empty where neither way is good."""
+        """``better``, ``worse`` or ``level`` (the interval includes zero); empty if neither way is good."""
         if self.difference is None or self.metric.direction == 0:
             return ""
         if self.difference.low <= 0 <= self.difference.high:
@@ -97,8 +97,10 @@ def paired_differences(predictions: Mapping[str, pa.Table], resamples: int, seed
     both = (
         predictions["patch_aligned"]
         .select(["conversation_id", "task", "score"])
-        .join(predictions["caption"].select(["conversation_id", "score"]), "conversation_id", join_type="inner",
-              right_suffix="_caption")
+        .join(
+            predictions["caption"].select(["conversation_id", "score"]), "conversation_id",
+            join_type="inner", right_suffix="_caption",
+        )
         .sort_by("conversation_id")
     )  # fmt: skip
     tasks = np.asarray(both["task"].to_pylist(), dtype=object)
@@ -107,9 +109,7 @@ def paired_differences(predictions: Mapping[str, pa.Table], resamples: int, seed
     for task, key in SCORED_BY.items():
         of_task = tasks == task
         if of_task.any():
-            found[key] = paired_difference(
-                aligned[of_task], caption[of_task], resamples, seed
-            ).estimate
+            found[key] = paired_difference(aligned[of_task], caption[of_task], resamples, seed).estimate
     return found
 
 

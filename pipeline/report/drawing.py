@@ -24,9 +24,7 @@ def picture_of(image: Mapping[str, Any], root: Path) -> Image.Image:
     return load_picture(image["image"], root, image["image_id"])
 
 
-def draw_phrase(
-    picture: Image.Image, phrase: Phrase, row: Mapping[str, Any], geometry: Geometry
-) -> bytes:
+def draw_phrase(picture: Image.Image, phrase: Phrase, row: Mapping[str, Any], geometry: Geometry) -> bytes:
     """PNG of a phrase on its patches.
 
     The picture with the regions outlined, the same with the patches of the ``patch_words`` row lit by
@@ -73,4 +71,6 @@ def draw_similarity(
 
 def similarity_grids(maps: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Rows of ``similarity_maps`` by arm as (rows, columns) arrays."""
-    return {arm: np.asarray(row["similarity"], dtype=np.float64).reshape(row["grid"]) for arm, row in maps.items()}
+    return {
+        arm: np.asarray(row["similarity"], dtype=np.float64).reshape(row["grid"]) for arm, row in maps.items()
+    }

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.errors import UserError
 from pipeline.patches.geometry import Geometry
 from pipeline.report import drawing, lookup, overlays
-from pipeline.report.canvas import DARK, Colour, png
+from pipeline.report.canvas import Colour, png
 from pipeline.report.figure import split_at
 from pipeline.report.style import ARM_COLOURS, ARMS
 from pipeline.tables import digests
@@ -44,6 +44,7 @@ class PhraseExample:
     phrase_id: str
     caption: tuple[str, str, str]
     """Before, in and after the phrase."""
+    picture: str
     lit: str
     maps: dict[str, str]
     peak: dict[str, float]
@@ -61,9 +62,7 @@ class Outcome:
     example: dict[str, Any] | None
 
 
-def phrase_examples(
-    data: Path, root: Path, maps: Mapping[str, pa.Table], count: int
-) -> list[PhraseExample]:
+def phrase_examples(data: Path, root: Path, maps: Mapping[str, pa.Table], count: int) -> list[PhraseExample]:
     """Up to ``count`` phrases that both arms have a similarity map of, spread evenly over them.
 
     Raises:
@@ -74,14 +73,17 @@ def phrase_examples(
     )
     ordered = [name for name in maps[ARMS[0]]["phrase_id"].to_pylist() if name in shared]
     if not ordered:
-        raise UserError("The arms' similarity_maps share no phrase: run `dvc repro evaluate@caption` and the other.")
+        raise UserError(
+            "The arms' similarity_maps share no phrase: run `dvc repro evaluate@caption` and the other."
+        )
     steps = np.unique(np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int))
     chosen = [ordered[step] for step in steps]
     rows = {arm: _by_id(maps[arm], "phrase_id", chosen) for arm in ARMS}
     geometry = Geometry.from_encoder(data / "models" / "encoder")
     found = lookup.phrases(data, chosen)
     return [
-        _phrase_example(found[name], {arm: rows[arm][name] for arm in ARMS}, root, geometry) for name in chosen
+        _phrase_example(found[name], {arm: rows[arm][name] for arm in ARMS}, root, geometry)
+        for name in chosen
     ]
 
 
@@ -97,6 +99,7 @@ def _phrase_example(
     return PhraseExample(
         phrase_id=phrase.phrase_id,
         caption=split_at(phrase.caption, *phrase.span),
+        picture=data_uri(overlays.coverage_panel(picture, edges, np.zeros_like(lit), phrase.regions)),
         lit=data_uri(overlays.coverage_panel(picture, edges, lit, phrase.regions)),
         maps={
             arm: data_uri(overlays.similarity_panel(picture, edges, grid, limits, phrase.regions))
@@ -158,11 +161,8 @@ def _answer_example(
 ) -> dict[str, Any]:
     any_answer = answers[ARMS[0]]
     picture = drawing.picture_of(images[any_answer["image_id"]], root)
-    boxes: list[tuple[tuple[float, float, float, float], Colour]] = []
-    if any_answer["box"]:
-        boxes.append((tuple(any_answer["box"]), DARK))
-    boxes += [
-        (tuple(answer["predicted_box"]), rgb(ARM_COLOURS[arm]))
+    boxes = [
+        (answer["predicted_box"], rgb(ARM_COLOURS[arm]))
         for arm, answer in answers.items()
         if answer["predicted_box"]
     ]
@@ -172,7 +172,7 @@ def _answer_example(
         "prompt": any_answer["prompt"],
         "reference": any_answer["answer"],
         "boxed": bool(any_answer["box"]),
-        "picture": data_uri(overlays.box_panel(picture, boxes)),
+        "picture": data_uri(overlays.box_panel(picture, boxes, any_answer["box"])),
         "arms": {
             arm: {
                 "text": answer["prediction"],

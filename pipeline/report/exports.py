@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.report.comparison import Row
 from pipeline.report.inputs import Inputs
-from pipeline.report.style import ARM_TITLES, ARMS, MINUS, interval, number
+from pipeline.report.style import ARM_TITLES, ARMS, MINUS, floor_title, interval, number
 from pipeline.tables.metrics import Estimate, Estimates
 
 HEAD = ("Metric", *(ARM_TITLES[arm] for arm in ARMS), "Difference", "Floors", "Ceiling", "n")
@@ -17,7 +17,7 @@ _LATEX = {"\\": r"\textbackslash{}", **{sign: f"\\{sign}" for sign in "&%$#_{}"}
 
 
 def metrics_json(inputs: Inputs, rows: Sequence[Row]) -> str:
-    """``{arms, references, pretrained, differences}``, each ``{..: {metric key: estimate}}``; six decimals."""
+    """``{arms, references, pretrained, differences}``, each ``{..: {metric key: estimate}}``."""
     differences = {row.metric.key: row.difference for row in rows if row.difference is not None}
     content = {
         "arms": {arm: _plain(values) for arm, values in inputs.arms.items()},
@@ -63,7 +63,9 @@ def _cells(row: Row) -> list[str]:
     metric = row.metric
     title = f"{metric.group}: {metric.title}" + (", %" if metric.unit == "share" else "")
     arms = [_with_interval(row, row.arms.get(arm)) for arm in ARMS]
-    floors = "; ".join(f"{name} {number(floor.value, metric)}" for name, floor in row.floors.items())
+    floors = "; ".join(
+        f"{floor_title(name)} {number(floor.value, metric)}" for name, floor in row.floors.items()
+    )
     ceiling = number(row.ceiling.value, metric) if row.ceiling else ""
     examples = str(max(mine.n for mine in row.arms.values()))
     return [title, *arms, _with_interval(row, row.difference, signed=True), floors, ceiling, examples]

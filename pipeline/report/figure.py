@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -58,7 +59,7 @@ def lay_out(text: str, start: int, end: int, size: int, width: float) -> list[Ru
         if x > 0 and x + font.getlength(word.group().rstrip()) > width:
             x, line = 0.0, line + 1
         cuts = sorted({word.start(), word.end(), *(c for c in (start, end) if word.start() < c < word.end())})
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in pairwise(cuts):
             piece = text[first:last]
             marked = start <= first < end
             if runs and runs[-1].line == line and runs[-1].marked == marked:

@@ -100,7 +100,7 @@ def _as_estimates(values: Any, path: Path, stage: str) -> Estimates:
         return {key: estimate(value) for key, value in values.items()}
     except (AttributeError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} does not hold {{metric: {{value, low, high, n}}}}: run {_command(stage)} to make it again."
+            f"{path} does not hold {{metric: {{value, low, high, n}}}}: run {_command(stage)} again."
         ) from error
 
 

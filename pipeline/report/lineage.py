@@ -49,7 +49,7 @@ def origins(data: Path) -> list[Origin]:
 
 
 def settings(params: Params) -> list[tuple[str, str]]:
-    """What identifies the run: profile, seed, source, annotation source, digest of all that changes results."""
+    """What identifies the run: profile, seed, source, annotation source, digest of what changes results."""
     changing = params.model_dump(mode="json", exclude={"compute"})
     return [
         ("profile", params.profile),

@@ -46,7 +46,8 @@ def by_id(folder: Path, column: str, values: Iterable[str]) -> dict[str, dict[st
     missing = sorted(wanted - set(found))
     if missing:
         raise UserError(
-            f"{folder} has no {column} {missing[0]!r}" + (f" (nor {len(missing) - 1} more)" if missing[1:] else "")
+            f"{folder} has no {column} {missing[0]!r}"
+            + (f" (nor {len(missing) - 1} more)" if missing[1:] else "")
             + ": give one that it has, or, if the datasets are not of one run, run `dvc repro`."
         )
     return found
@@ -74,7 +75,7 @@ def phrases(data: Path, phrase_ids: Iterable[str]) -> dict[str, Phrase]:
 
 
 def spread(folder: Path, count: int) -> list[str]:
-    """Ids of up to ``count`` phrases of a dataset, evenly over its images, one an image where there are enough.
+    """Ids of up to ``count`` phrases of a dataset, evenly over its images, one an image if there are enough.
 
     The choice depends on the rows alone. Within an image the phrase taken moves on from image to image, so
     that not all are the caption's first.

@@ -20,7 +20,7 @@ from pipeline.report.canvas import Box, Colour, Panel
 
 COVERAGE_MAP = "YlOrRd"
 SIMILARITY_MAP = "viridis"
-COVERAGE_ALPHA = (0.3, 0.75)
+COVERAGE_ALPHA = (0.55, 0.85)
 """Opacity of a patch that is hardly, and one that is wholly covered."""
 SIMILARITY_ALPHA = 0.78
 GRID_ALPHA = 0.22
@@ -36,9 +36,7 @@ def patch_edges(geometry: Geometry, width: int, height: int) -> Edges:
     The inverse of the encoder's preprocessing; edges may lie outside the image where it was padded.
     """
     rows, columns = geometry.grid
-    scale_x, scale_y, shift_x, shift_y = (
-        float(part[0]) for part in geometry.transform(width, height)
-    )
+    scale_x, scale_y, shift_x, shift_y = (float(part[0]) for part in geometry.transform(width, height))
     across = (np.arange(columns + 1) * geometry.patch[1] - shift_x) / scale_x
     down = (np.arange(rows + 1) * geometry.patch[0] - shift_y) / scale_y
     return across, down
@@ -56,14 +54,17 @@ def coverage_panel(
 ) -> Image.Image:
     """The picture with a phrase's patches lit by their coverage and its regions outlined.
 
-    ``coverage`` (rows, columns), 0 to 1; a patch of 0 is left as it is. ``regions`` are rows of the table
-    ``regions``: the mask is outlined where there is one, else the box.
+    ``coverage`` (rows, columns), 0 to 1; a patch of 0 is left as it is, a lit one is drawn over the picture
+    in grey, so that the colour tells the coverage whatever colour the object has. ``regions`` are rows of
+    the table ``regions``: the mask is outlined where there is one, else the box.
     """
     on = canvas.panel(picture)
     values, seen = _values_of_pixels(on, edges, coverage)
     low, high = COVERAGE_ALPHA
     alpha = np.where(seen & (values > 0), low + (high - low) * values, 0.0)
-    pixels = canvas.blend(on.pixels, _colours(COVERAGE_MAP, values), alpha)
+    grey = np.asarray(Image.fromarray(on.pixels).convert("L").convert("RGB"))
+    lit = canvas.blend(grey, _colours(COVERAGE_MAP, values), alpha)
+    pixels = np.where(alpha[..., None] > 0, lit, on.pixels)
     pixels = _grid_lines(Panel(pixels, on.scale), edges)
     return Image.fromarray(_outlines(Panel(pixels, on.scale), regions))
 
@@ -92,12 +93,17 @@ def shared_limits(maps: Sequence[np.ndarray]) -> tuple[float, float]:
     return float(min(np.min(one) for one in maps)), float(max(np.max(one) for one in maps))
 
 
-def box_panel(picture: Image.Image, boxes: Sequence[tuple[Box, Colour]]) -> Image.Image:
-    """The picture with boxes (image pixels, half-open) drawn in their colours, later ones on top."""
+def box_panel(
+    picture: Image.Image, boxes: Sequence[tuple[Box, Colour]], true: Box | None = None
+) -> Image.Image:
+    """The picture with boxes (image pixels, half-open) in their colours, later ones on top.
+
+    The ``true`` box goes below them, in the white and black that outlines regions.
+    """
     on = canvas.panel(picture)
-    pixels = on.pixels
+    pixels = on.pixels if true is None else canvas.outline(on.pixels, canvas.inside_box(on, true))
     for box, colour in boxes:
-        pixels = canvas.outline(pixels, canvas.inside_box(on, box), colour)
+        pixels = canvas.outline(pixels, canvas.inside_box(on, box), colour, canvas.LIGHT)
     return Image.fromarray(pixels)
 
 

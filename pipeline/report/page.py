@@ -11,7 +11,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.params import Params
-from pipeline.report import answer, comparison, examples, exports, inputs, lineage, overlays, plots, strips, style
+from pipeline.report import (
+    answer,
+    comparison,
+    examples,
+    exports,
+    inputs,
+    lineage,
+    overlays,
+    plots,
+    strips,
+    style,
+)
 from pipeline.report.comparison import Row
 
 
@@ -52,7 +63,7 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
     )
     environment.filters.update(
         number=style.number, interval=style.interval, css=lambda name: name.replace("_", "-"), count=_count,
-        sentence=lambda text: text.replace("_", " "),
+        sentence=lambda text: text.replace("_", " "), floor=style.floor_title,
     )  # fmt: skip
     return environment.get_template("page.html.j2").render(
         answer=answer.answer(decisive, seeds),
@@ -61,7 +72,7 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
         study_groups=_groups(study),
         study_plots=plots.study_curves(found.study.get("curves") or {}) if found.study else [],
         groups=_groups(rows),
-        pretrained_groups=_groups(comparison.rows(found.pretrained, {}, {})),
+        pretrained_groups=_groups(comparison.rows(found.pretrained, _untrained(found.references), {})),
         curves=plots.curves(found.curves),
         phrases=examples.phrase_examples(data, root, found.maps, params.report.examples),
         answers=examples.answer_examples(data, root, found.predictions),
@@ -72,6 +83,12 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
         origins=lineage.origins(data),
         commands=lineage.COMMANDS,
     )
+
+
+def _untrained(references: inputs.References) -> inputs.References:
+    """The one reference that the projector can be held against before fine-tuning."""
+    name = "untrained projector"
+    return {name: references[name]} if name in references else {}
 
 
 def _groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,13 +26,14 @@ _THEME = {
     **{colour: f"var(--{arm.replace('_', '-')})" for arm, colour in ARM_COLOURS.items()},
 }
 KINDS = {
-    "encoder": "Vision encoder",
-    "language_model": "Language model",
-    "pretrain": "Pre-training",
+    "encoder": "Shared by both arms",
+    "language_model": "Shared by both arms",
+    "pretrain": "Pre-training of the projector",
     "finetune": "Fine-tuning",
 }
+LOSSES = {"encoder": "Vision encoder: contrastive loss", "language_model": "Language model: loss"}
 TITLES = {
-    "loss": ("Loss", "nats"),
+    "loss": ("Loss", "nats a token"),
     "caption_loss": ("Caption loss", "nats a token"),
     "patch_loss": ("Patch loss", "1 \u2212 cosine"),
 }
@@ -70,6 +72,8 @@ def curves(runs: Mapping[str, pa.Table]) -> dict[str, list[Plot]]:
             lines = [line for name, table in mine.items() if (line := _line(name, table, column))]
             if lines:
                 label, measure, factor = _described(column)
+                if kind in LOSSES and column == "loss":
+                    label, measure = LOSSES[kind], "nats" if kind == "encoder" else measure
                 scaled = [Line(one.arm, one.steps, one.values * factor) for one in lines]
                 plot = Plot(label, draw(scaled, label, measure, f"{kind}.{column}"))
                 grouped.setdefault(title, []).append(plot)
@@ -81,17 +85,17 @@ def study_curves(tasks: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]
     plots = []
     for key, arms in tasks.items():
         label, measure, factor = _described(key)
-        lines = [
-            Line(arm, np.asarray(of_arm["step"]), *(np.asarray(of_arm[n]) * factor for n in ("value", "low", "high")))
-            for arm, of_arm in arms.items()
-        ]  # fmt: skip
+        lines = []
+        for arm, of_arm in arms.items():
+            steps, value, low, high = (np.asarray(of_arm[name]) for name in ("step", "value", "low", "high"))
+            lines.append(Line(arm, steps, value * factor, low * factor, high * factor))
         plots.append(Plot(label, draw(lines, label, measure, f"study.{key}")))
     return plots
 
 
 def draw(lines: Sequence[Line], title: str, measure: str, salt: str) -> str:
     """One plot as an SVG element. ``salt`` keeps the ids of several plots on a page apart, and fixed."""
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.hashsalt": salt,
         "svg.fonttype": "none",
         "font.size": 9,
@@ -162,12 +166,12 @@ def _described(column: str) -> tuple[str, str, float]:
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Mean over a window centred on each value, shorter towards the ends."""
+    """Mean over a window centred on each value, cut off at the ends."""
     half = max(1, round(SMOOTHING * len(values) / 2))
     total = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
-    reach = np.minimum(half, np.minimum(index, len(values) - 1 - index))
-    return (total[index + reach + 1] - total[index - reach]) / (2 * reach + 1)
+    first, last = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
+    return (total[last] - total[first]) / (last - first)
 
 
 def _for_page(svg: str, title: str) -> str:
@@ -175,7 +179,9 @@ def _for_page(svg: str, title: str) -> str:
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*">', "<g>", body)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"| height="[\d.]+pt"| width="[\d.]+pt"', "", body, count=2)
+    body = re.sub(
+        r' width="[\d.]+pt" height="[\d.]+pt"| height="[\d.]+pt"| width="[\d.]+pt"', "", body, count=2
+    )
     body = re.sub(r"'DejaVu Sans'[^;\"]*", "inherit", body)
     for plain, variable in _THEME.items():
         body = body.replace(plain, variable)

@@ -37,7 +37,8 @@ def strip(row: Row) -> Markup:
         y = LANES[arm]
         parts.append(
             f'<g class="{_class(arm)}"><line x1="{x(mine.low)}" x2="{x(mine.high)}" y1="{y}" y2="{y}"/>'
-            f'<circle cx="{x(mine.value)}" cy="{y}" r="4"/></g>'
+            + _mark(arm, x(mine.value), y)
+            + "</g>"
         )
     label = "; ".join(f"{ARM_TITLES[arm]} {number(mine.value, row.metric)}" for arm, mine in row.arms.items())
     return Markup(
@@ -61,9 +62,15 @@ def _span(arm: str | None) -> tuple[int, int]:
 
 
 def _tick(kind: str, x: float, top: int, bottom: int, label: str) -> str:
-    return (
-        f'<line class="{kind}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"><title>{escape(label)}</title></line>'
-    )
+    line = f'<line class="{kind}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}">'
+    return f"{line}<title>{escape(label)}</title></line>"
+
+
+def _mark(arm: str, x: float, y: int) -> str:
+    """A dot, or a square for the patch-aligned arm: told apart without colour too."""
+    if arm == "patch_aligned":
+        return f'<rect x="{x - 3.5:.1f}" y="{y - 3.5}" width="7" height="7"/>'
+    return f'<circle cx="{x}" cy="{y}" r="4"/>'
 
 
 def _class(arm: str) -> str:

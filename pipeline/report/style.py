@@ -15,6 +15,12 @@ CEILING = "scene in words"
 MINUS = "\u2212"
 
 
+def floor_title(reference: str) -> str:
+    """A reference's name for reading: ``no image: caption`` becomes ``no image (captions only)``."""
+    name, _, arm = reference.partition(": ")
+    return f"{name} ({ARM_TITLES.get(arm, arm).lower()})" if arm else name
+
+
 def number(value: float, metric: Metric, signed: bool = False) -> str:
     """A metric's value as text: shares in per cent with one decimal, other numbers with three.
 

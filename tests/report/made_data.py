@@ -157,8 +157,8 @@ def _write_arm(folder: Path, arm: str, tables: dict[str, list[dict]], rng: np.ra
     write_estimates(folder / "metrics.json", made)
     before = {key: made[key] for key in made if key.startswith(("alignment", "compression", "decomposition"))}
     write_estimates(folder / "pretrained.json", before)
-    write_estimates(folder / "no_image.json", {"referring.accuracy": Estimate(0.03, 0.02, 0.04, 1000),
-                                               "question.accuracy": Estimate(0.26, 0.23, 0.29, 1000)})  # fmt: skip
+    blind = {"referring.accuracy": 0.03, "question.accuracy": 0.26}
+    write_estimates(folder / "no_image.json", {key: _estimate(value, 1000) for key, value in blind.items()})
 
 
 def _predictions(arm: str, tables: dict[str, list[dict]], rng: np.random.Generator) -> list[dict]:
@@ -187,7 +187,7 @@ def _predictions(arm: str, tables: dict[str, list[dict]], rng: np.random.Generat
             },
             {
                 **common, "conversation_id": f"{region['region_id']}/instruction", "task": "instruction",
-                "kind": "left_to_right", "prompt": "List the objects from left to right.", "answer": "box, tile",
+                "kind": "left_to_right", "prompt": "List the objects, left to right.", "answer": "box, tile",
                 "prediction": "box, tile" if right else "tile, <b>box</b>", "score": float(right),
             },
             {
@@ -226,7 +226,8 @@ def _write_references(path: Path) -> None:
                                 "captioning.objects": 0.05},
         "constant answer": {"question.accuracy": 0.37, "instruction.accuracy": 0.04},
         "random true box": {"referring.accuracy": 0.36, "referring.miou": 0.41},
-        "scene in words": {"referring.accuracy": 0.97, "question.accuracy": 0.95, "instruction.accuracy": 0.88},
+        "scene in words": {"referring.accuracy": 0.97, "question.accuracy": 0.95,
+                           "instruction.accuracy": 0.88},
     }  # fmt: skip
     content = {
         name: {key: vars(_estimate(value, 1000)) for key, value in keyed.items()}
@@ -266,7 +267,8 @@ def _write_summaries(folder: Path) -> None:
         "parse": {"rows_in": 6900, "rows_out": {"phrases": 6100},
                   "rejected": {"pronoun": 412, "relational_noun": 301, "no_visible_thing": 87}},
         "ground": {"rows_in": 6100, "rows_out": {"regions": 6420}, "rejected": {"no_object": 44}},
-        "patch_words": {"rows_in": 6056, "rows_out": {"patch_words": 6050}, "rejected": {"below_min_coverage": 6}},
+        "patch_words": {"rows_in": 6056, "rows_out": {"patch_words": 6050},
+                        "rejected": {"below_min_coverage": 6}},
     }  # fmt: skip
     for stage, summary in summaries.items():
         (folder / f"{stage}.json").write_text(json.dumps(summary))
