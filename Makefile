@@ -1,0 +1,65 @@
+# Two commands do it all: `make repro` builds everything, `make test` checks it. `make` alone lists the rest.
+
+PYTHON ?= python3
+SEEDS ?= 5
+PROFILE ?= embedded
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+# Stages are started as `python -m ...`: the environment's python has to come first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# An environment that happens to be active elsewhere must not be mistaken for this one.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help env repro test lint check study profile server server-stop lock clean-all
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+env: $(STAMP) ## make the environment (.venv), from requirements.lock with hashes
+
+$(STAMP): requirements.lock pyproject.toml
+	@sh scripts/make_env.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+repro: env ## build everything: data, both arms, metrics, report; print the results
+	@python -m flows.server start || echo "Going on without: each flow starts a temporary server."
+	@dvc repro
+	@patchwords results
+
+test: env ## run the tests
+	@python -m pytest
+
+lint: env ## check style and formatting
+	@ruff check .
+	@ruff format --check .
+
+check: lint ## lint and check types
+	@mypy
+
+study: env ## compare the arms over seeds: make study SEEDS=5
+	@python -m pipeline.evaluation.study --seeds $(SEEDS)
+
+profile: env ## switch params.yaml: make profile PROFILE=smoke; PROFILE=embedded puts it back
+	@patchwords profile $(PROFILE)
+
+server: env ## start the local Prefect server, whose pages show the flows
+	@python -m flows.server start
+
+server-stop: env ## stop it
+	@python -m flows.server stop
+
+lock: env ## write requirements.lock anew from pyproject.toml
+	@uv pip compile pyproject.toml --extra dev --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links -o requirements.lock
+
+clean-all: ## leave the tree as it was cloned (what you put into data/raw stays)
+	@if [ -x $(BIN)/python ]; then python -m flows.server stop || true; fi
+	@rm -rf $(VENV) .prefect .work .dvc/cache .dvc/tmp *.egg-info
+	@rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find data -mindepth 1 -maxdepth 1 ! -name raw ! -name .gitignore -exec rm -rf {} +
+	@git checkout -q -- $$(git ls-files dvc.lock data/metrics.json)

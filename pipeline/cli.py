@@ -1,0 +1,109 @@
+"""The command ``patchwords``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import console, params, profiles
+from pipeline.errors import UserError
+from pipeline.report import commands as report_commands
+from pipeline.tables.metrics import METRICS, Metric
+
+METRICS_FILE = Path("data/metrics.json")
+REPORT = Path("data/report/index.html")
+
+commands = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Settings, results and pictures of the pipeline; `dvc repro` runs it.",
+)
+report_commands.register(commands)
+
+
+@commands.command()
+def profile(
+    name: Annotated[str | None, typer.Argument(help="The profile to switch to; none: list them.")] = None,
+    force: Annotated[bool, typer.Option(help="Drop settings of your own in params.yaml.")] = False,
+) -> None:
+    """Switch params.yaml to a profile; `patchwords profile embedded` puts it back as it came."""
+    if name is not None:
+        profiles.switch(name, force=force)
+    current = params.load().profile
+    for each in profiles.names():
+        print(f"{'*' if each == current else ' '} {each}")
+
+
+@commands.command()
+def results(
+    file: Annotated[Path, typer.Option(help="Metrics that the report stage wrote.")] = METRICS_FILE,
+) -> None:
+    """Print the arms side by side, beside floors and ceiling, and where the report lies."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {file}: run `dvc repro` (or `make repro`) to make it.") from error
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{file} is not valid JSON ({error}): run `dvc repro report` to make it again."
+        ) from error
+    out = Console()
+    out.print(results_table(found))
+    if REPORT.exists():
+        out.print(f"The report: [bold]{REPORT}[/bold]", highlight=False)
+
+
+def results_table(found: dict[str, Any]) -> Table:
+    """Metrics as rows, grouped; arms with their intervals, then references, as columns.
+
+    Args:
+        found: ``{"arms": {arm: {metric key: {value, low, high, n}}}, "references": {name: {...}}}``.
+    """
+    arms, references = found.get("arms", {}), found.get("references", {})
+    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
+    table.add_column("")
+    for arm in arms:
+        table.add_column(arm.replace("_", "-"), justify="right")
+    for name in references:
+        table.add_column(name, justify="right", style="dim", header_style="dim")
+    measured = {key for column in (*arms.values(), *references.values()) for key in column}
+    group = None
+    for metric in (metric for metric in METRICS if metric.key in measured):
+        if metric.group != group:
+            group = metric.group
+            table.add_row(f"[bold]{group}[/bold]")
+        cells = [_estimate(metric, column.get(metric.key)) for column in arms.values()]
+        cells += [_value(metric, column.get(metric.key)) for column in references.values()]
+        table.add_row(f"  {metric.title}{_ARROWS[metric.direction]}", *cells)
+    return table
+
+
+_ARROWS = {1: " ↑", -1: " ↓", 0: ""}
+
+
+def _value(metric: Metric, estimate: dict[str, float] | None, field: str = "value") -> str:
+    if estimate is None:
+        return ""
+    return f"{100 * estimate[field]:.1f} %" if metric.unit == "share" else f"{estimate[field]:.3f}"
+
+
+def _estimate(metric: Metric, estimate: dict[str, float] | None) -> str:
+    if estimate is None:
+        return ""
+    low, high = (_value(metric, estimate, field).removesuffix(" %") for field in ("low", "high"))
+    return f"{_value(metric, estimate)} [dim]\\[{low}, {high}][/dim]"
+
+
+def app() -> None:
+    """Entry point: users' errors become one line and exit status 2."""
+    console.run_command(commands)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,111 @@
+"""Profiles: named sets of settings that ``params.yaml`` is switched to.
+
+``profiles/embedded.yaml`` is whole; every other profile is an overlay that holds only what differs from it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ruamel.yaml import YAML
+
+from pipeline import params
+from pipeline.errors import UserError
+
+FOLDER = Path("profiles")
+BASE = "embedded"
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """The profiles that there are, the base first."""
+    others = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != BASE)
+    return [BASE, *others]
+
+
+def text(name: str, folder: Path = FOLDER) -> str:
+    """``params.yaml`` as the profile has it, comments included; the base byte for byte.
+
+    Raises:
+        UserError: there is no such profile, or it sets what does not exist or to a wrong value.
+    """
+    base = _read(folder / f"{BASE}.yaml")
+    if name == BASE:
+        return base
+    if name not in names(folder):
+        raise UserError(f"There is no profile {name!r}; there are {', '.join(names(folder))}.")
+    writer = YAML()  # keeps comments and layout
+    writer.width = 110
+    writer.preserve_quotes = True
+    writer.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
+    tree, overlay = writer.load(base), _read(folder / f"{name}.yaml")
+    _lay_over(tree, writer.load(overlay) or {})
+    tree["profile"] = name
+    out = io.StringIO()
+    writer.dump(tree, out)
+    # Where the base's opening lines say what it is, the overlay's say what this is.
+    about = "".join(line for line in overlay.splitlines(keepends=True) if line.startswith("#"))
+    made = "".join(
+        about if line.startswith(f"# This is the {BASE} profile") else line
+        for line in out.getvalue().splitlines(keepends=True)
+    )
+    params.parse(yaml.safe_load(made), f"profiles/{name}.yaml")
+    return made
+
+
+def switch(name: str, file: Path = params.PARAMS_FILE, folder: Path = FOLDER, force: bool = False) -> None:
+    """Make ``file`` the profile's.
+
+    Raises:
+        UserError: there is no such profile, or the file holds settings that are in no profile and would be
+            lost (unless ``force``).
+    """
+    new = text(name, folder)
+    edited = edits(file, folder) if file.exists() else []
+    if edited and not force:
+        listed = "\n".join(f"  {key}: {value!r}, not {given!r}" for key, value, given in edited)
+        raise UserError(
+            f"{file} has settings of your own, which switching to {name} would lose:\n{listed}\n"
+            "Keep them elsewhere (git commit, or a profile of your own), or add --force."
+        )
+    file.write_text(new, encoding="utf-8")
+
+
+def edits(file: Path = params.PARAMS_FILE, folder: Path = FOLDER) -> list[tuple[str, Any, Any]]:
+    """Settings in ``file`` that are not its profile's: key, value found, value of the profile."""
+    found = yaml.safe_load(_read(file))
+    label = found.get("profile") if isinstance(found, dict) else None
+    if label not in names(folder):
+        return [("profile", label, BASE)]
+    mine, theirs = dict(_leaves(found)), dict(_leaves(yaml.safe_load(text(label, folder))))
+    keys = sorted({*mine, *theirs})
+    return [(key, mine.get(key), theirs.get(key)) for key in keys if mine.get(key) != theirs.get(key)]
+
+
+_NULL = "tag:yaml.org,2002:null"
+
+
+def _lay_over(tree: Any, overlay: Mapping[str, Any]) -> None:
+    for key, value in overlay.items():
+        if isinstance(value, Mapping) and isinstance(tree.get(key), Mapping):
+            _lay_over(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, tree
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {path}: run the command in the project's root folder.") from error
