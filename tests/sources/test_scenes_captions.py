@@ -11,8 +11,10 @@ import pytest
 from scenes_world import SIDES, Row, described, rows, side_of, singular
 
 from pipeline.sources.scenes import COLOURS, NOUNS
-from pipeline.sources.scenes.captions import CONTINUATIONS, OPENINGS, caption
+from pipeline.sources.scenes.captions import caption
+from pipeline.sources.scenes.continuations import CONTINUATIONS
 from pipeline.sources.scenes.language import article, listed, number, plural, render
+from pipeline.sources.scenes.openings import OPENINGS
 from pipeline.sources.scenes.relations import Places
 from pipeline.sources.scenes.world import Scene, Thing
 

@@ -6,7 +6,7 @@ An *attribute* expression tells the object by what it is ("the small red cup", "
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from random import Random
 
 from pipeline.sources.scenes.examples import BOX, Example, matching, unique_name
@@ -43,26 +43,22 @@ def referring(things: Sequence[Thing], places: Places, rng: Random) -> list[Exam
     return examples
 
 
-Maker = Callable[[Sequence[Thing], Places, int, Random], "str | None"]
-
-
 def attribute_expression(things: Sequence[Thing], places: Places, target: int, rng: Random) -> str | None:
-    """The fewest words for the object's attributes that are true of it alone, with its colour at least.
+    """The fewest words for what the object is that are true of it alone.
 
-    Where only one object has the noun, "the red thing" is preferred, which needs its attribute.
+    Where no other object has its noun, which alone would do, "the red thing" is tried first: it needs the
+    attribute. Else the colour is said all the same.
     """
     thing = things[target]
     pattern = "" if thing.pattern == "plain" else thing.pattern
     several = len(matching(things, thing.noun)) > 1
-    colour_only = (thing.colour,)
-    pairs = [(word,) for word in (thing.colour, thing.size, pattern) if word]
-    rng.shuffle(pairs)
-    triples = [(word, thing.colour) for word in (thing.size, pattern) if word]
-    with_noun = [(*words, thing.noun) for words in (*pairs, *triples)]
-    if not several:  # the noun alone would do, so say the colour in any case
-        with_noun = [(thing.colour, thing.noun)]
-    with_thing = [(*colour_only, "thing")]
-    options = [*with_thing, *with_noun] if not several or rng.random() < _THING else with_noun
+    options: list[tuple[str, ...]] = [(thing.colour, thing.noun)]
+    if several:
+        options += [(word, thing.noun) for word in (thing.size, pattern) if word]
+        rng.shuffle(options)
+        options += [(word, thing.colour, thing.noun) for word in (thing.size, pattern) if word]
+    if not several or rng.random() < _THING:
+        options.insert(0, (thing.colour, "thing"))
     for words in options:
         if _true_of(things, words) == [target]:
             return f"the {' '.join(words)}"
@@ -71,8 +67,9 @@ def attribute_expression(things: Sequence[Thing], places: Places, target: int, r
 
 def relation_expression(things: Sequence[Thing], places: Places, target: int, rng: Random) -> str | None:
     """Words for where the object is, where its noun alone would be true of several."""
-    for head in _heads(things, target, rng):
-        among = _true_of(things, (head,)) if head != "thing" else list(range(len(things)))
+    heads = [things[target].noun, "thing"]
+    for head in heads[::-1] if rng.random() < _THING else heads:
+        among = _true_of(things, (head,))
         if len(among) < 2:
             continue
         makers = [_by_extreme, _by_anchor, _by_anchor]
@@ -81,11 +78,6 @@ def relation_expression(things: Sequence[Thing], places: Places, target: int, rn
             if words := make(things, places, target, among, head, rng):
                 return words
     return None
-
-
-def _heads(things: Sequence[Thing], target: int, rng: Random) -> Iterator[str]:
-    heads = [things[target].noun, "thing"]
-    return iter(heads[::-1] if rng.random() < _THING else heads)
 
 
 def _true_of(things: Sequence[Thing], words: Sequence[str]) -> list[int]:
