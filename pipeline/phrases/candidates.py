@@ -11,29 +11,17 @@ from typing import NamedTuple
 
 from spacy.tokens import Doc
 
+from pipeline.phrases.tokens import Tokens
 from pipeline.phrases.vocabulary import (
     ACTIVITIES,
+    COLOURS,
     FIXED_COMPOUNDS,
-    OFTEN_MISTAGGED,
     OTHER_VERBS,
+    SEEN_PARTICIPLES,
     SINGULAR_DETERMINERS,
+    STEMS_OF_PLACE,
     VERBS_OF_PLACE,
 )
-
-
-class Tokens(NamedTuple):
-    """A parsed caption as plain lists, a value a token: spaCy's objects are too slow to ask one by one."""
-
-    lower: list[str]
-    tags: list[str]
-    """Penn Treebank tags."""
-    deps: list[str]
-    """Dependency labels (ClearNLP)."""
-    heads: list[int]
-    starts: list[int]
-    """First character of the token in the caption."""
-    ends: list[int]
-    """One past its last character."""
 
 
 class Candidate(NamedTuple):
@@ -41,31 +29,6 @@ class Candidate(NamedTuple):
 
     first: int
     head: int
-
-
-def tokens_of(doc: Doc) -> Tokens:
-    """The parts of spaCy's analysis that the rules look at."""
-    rows = [(t.lower_, t.tag_, t.dep_, t.head.i, t.idx, t.idx + len(t)) for t in doc]
-    if not rows:
-        return Tokens([], [], [], [], [], [])
-    lower, tags, deps, heads, starts, ends = map(list, zip(*rows, strict=True))
-    _retag(lower, tags)
-    return Tokens(lower, tags, deps, heads, starts, ends)
-
-
-def _retag(lower: list[str], tags: list[str]) -> None:
-    """Make nouns of the words that English models tag otherwise although they are nouns in captions."""
-    before = ""
-    for i, word in enumerate(lower):
-        if not tags[i].startswith("NN") and (
-            (before, word) in FIXED_COMPOUNDS  # "a fire HYDRANT next to ..."
-            or (word in OFTEN_MISTAGGED and (i == 0 or tags[i - 1] not in _BEFORE_A_VERB))
-        ):
-            tags[i] = "NNS" if word.endswith("s") else "NN"
-        before = word
-
-
-_BEFORE_A_VERB = frozenset(("TO", "MD", "NNS", "NNPS", "PRP"))
 
 
 def candidates(doc: Doc, tokens: Tokens) -> list[Candidate]:
@@ -77,46 +40,75 @@ def candidates(doc: Doc, tokens: Tokens) -> list[Candidate]:
     """
     spans: list[Candidate] = []
     for chunk in doc.noun_chunks:
-        first = _skip_punctuation(tokens, chunk.start, chunk.end - 1)
-        if spans and first <= spans[-1].head:  # taken in by the fixed compound before
-            first = spans[-1].head + 1
-            if first >= chunk.end:
-                continue
-        spans += _split_possessors(tokens, Candidate(first, _mended_head(tokens, first, chunk.end - 1)))
+        taken = spans[-1].head + 1 if spans else 0
+        if chunk.end <= taken:  # taken in by the chunk before, whose head was mended
+            continue
+        first = _mended_first(tokens, max(chunk.start, taken), chunk.end - 1, taken)
+        spans += _split(tokens, Candidate(first, _mended_head(tokens, first, chunk.end - 1)))
     return _with_bare_nouns(tokens, spans)
 
 
-def _skip_punctuation(tokens: Tokens, first: int, head: int) -> int:
+def _mended_first(tokens: Tokens, first: int, head: int, taken: int) -> int:
+    """The chunk's first word; none before token ``taken`` is free."""
     while first < head and not any(letter.isalnum() for letter in tokens.lower[first]):
         first += 1
+    # "two CHECKED white cups", where the pattern is taken for a verb.
+    if first > taken and tokens.lower[first - 1] in SEEN_PARTICIPLES and tokens.tags[first] != "DT":
+        first -= 1
+        while first > taken and tokens.tags[first] != "DT" and tokens.tags[first - 1] in _NOUN_MODIFIERS:
+            first -= 1
     return first
 
 
+_NOUN_MODIFIERS = frozenset(("DT", "JJ", "CD"))
+
+
 def _mended_head(tokens: Tokens, first: int, head: int) -> int:
-    """The chunk's real head where the tagger took a verb for a noun, or a noun for something else."""
+    """The chunk's real head where the tagger took another word for the noun, or the noun for another word.
+
+    A word that is no noun after all loses its tag, so that it does not come up as a noun of its own.
+    """
     lower, tags = tokens.lower, tokens.tags
     if head > first and tags[head - 1].startswith("NN"):
-        singular = lower[first] in SINGULAR_DETERMINERS
         word = lower[head]
-        if word in VERBS_OF_PLACE or word in ACTIVITIES or (singular and word in OTHER_VERBS):
+        following = lower[head + 1] if head + 1 < len(lower) else ""
+        if (
+            word in VERBS_OF_PLACE  # "a cup STANDS left of"
+            or (word in STEMS_OF_PLACE and tags[head - 1] in ("NNS", "NNPS"))  # "two cups LIE left of"
+            or word in ACTIVITIES  # "a giraffe STANDING"
+            or (word in OTHER_VERBS and lower[first] in SINGULAR_DETERMINERS)  # "a sheep GRAZES"
+            or (word in ("left", "right") and following == "of")  # "a lamp RIGHT of"
+            or (word == "side" and following == "by")  # "a cup and a lamp SIDE by side"
+        ):
+            tags[head] = "RB"
             return head - 1
-    after = head + 1
-    # "a kitchen SINK", "a fire HYDRANT": retagged, so the chunk ended before it.
-    if (
-        after < len(lower)
-        and tags[after].startswith("NN")
-        and (lower[after] in OFTEN_MISTAGGED or (lower[head], lower[after]) in FIXED_COMPOUNDS)
-    ):
-        return after
+    while head + 1 < len(lower) and _continues(tokens, head):
+        head += 1
     return head
 
 
-def _split_possessors(tokens: Tokens, span: Candidate) -> list[Candidate]:
-    """``a man 's hat`` as ``a man`` and ``hat``: both are things, and no character is in two phrases."""
+def _continues(tokens: Tokens, head: int) -> bool:
+    """Whether the noun after a chunk's head belongs to the chunk."""
+    lower, after = tokens.lower, head + 1
+    return after in tokens.retagged or (
+        tokens.tags[after].startswith("NN")
+        and ((lower[head], lower[after]) in FIXED_COMPOUNDS or lower[head] in COLOURS)
+    )
+
+
+def _split(tokens: Tokens, span: Candidate) -> list[Candidate]:
+    """A chunk that holds several noun phrases, cut so that no character is in two.
+
+    ``a man 's hat`` is ``a man`` and ``hat``; ``a cup and two keys``, which the parser sometimes takes for
+    one, is two.
+    """
     pieces = []
     first = span.first
-    for i in range(span.first, span.head):
-        if tokens.tags[i] == "POS" and i > first and tokens.tags[i - 1].startswith("NN"):
+    for i in range(span.first + 1, span.head):
+        tag = tokens.tags[i]
+        if not tokens.tags[i - 1].startswith("NN"):
+            continue
+        if tag == "POS" or (tag in ("CC", ",") and tokens.tags[i + 1] in ("DT", "CD", "PRP$")):
             pieces.append(Candidate(first, i - 1))
             first = i + 1
     return [*pieces, Candidate(first, span.head)]
@@ -133,7 +125,7 @@ def _with_bare_nouns(tokens: Tokens, spans: list[Candidate]) -> list[Candidate]:
         if taken[i] or not tokens.tags[i].startswith("NN"):
             continue
         first = i
-        while first > 0 and not taken[first - 1] and _modifies(tokens, first - 1, first, i):
+        while first > 0 and not taken[first - 1] and _modifies(tokens, first - 1, first):
             first -= 1
         taken[first : i + 1] = [True] * (i + 1 - first)
         spans.append(Candidate(first, i))
@@ -141,8 +133,8 @@ def _with_bare_nouns(tokens: Tokens, spans: list[Candidate]) -> list[Candidate]:
     return sorted(spans) if added else spans
 
 
-def _modifies(tokens: Tokens, i: int, first: int, head: int) -> bool:
-    return first <= tokens.heads[i] <= head and tokens.deps[i] in _LEFT_MODIFIERS
+def _modifies(tokens: Tokens, i: int, first: int) -> bool:
+    return tokens.heads[i] >= first and tokens.deps[i] in _LEFT_MODIFIERS
 
 
 _LEFT_MODIFIERS = frozenset(("det", "amod", "compound", "nummod", "nmod", "advmod", "poss", "predet"))

@@ -21,9 +21,10 @@ from typing import NamedTuple
 from spacy.tokens import Doc
 
 from pipeline.phrases import vocabulary as vocab
-from pipeline.phrases.candidates import Candidate, Tokens, candidates, tokens_of
-from pipeline.phrases.lemmas import IRREGULAR_NOUNS, adjective_lemma, noun_lemma
+from pipeline.phrases.candidates import Candidate, candidates
+from pipeline.phrases.lemmas import IRREGULAR_NOUNS, SAME_IN_PLURAL, adjective_lemma, noun_lemma
 from pipeline.phrases.predicates import predicates
+from pipeline.phrases.tokens import Tokens, tokens_of
 
 REASONS = {
     "pronoun": "a pronoun names nothing by itself",
@@ -86,7 +87,8 @@ def extract(doc: Doc) -> Parsed:
     tokens = tokens_of(doc)
     spans = candidates(doc, tokens)
     things, thing_of, many = _resolve_partitives(tokens, spans)
-    said = predicates(tokens)
+    inside = {i for first, head in spans if first < head for i in range(first, head + 1)}
+    said = [pair for pair in predicates(tokens) if pair[0] not in inside]
     attributes: dict[int, list[int]] = {}
     for adjective, subject in said:
         attributes.setdefault(thing_of.get(subject, subject), []).append(adjective)
@@ -215,8 +217,23 @@ def _phrase(tokens: Tokens, span: Candidate, predicated: list[int] | tuple, is_m
     if outside:
         words += [_word(tokens, i, i, "attribute") for i in outside]
         words.sort(key=lambda word: word.start)
-    many = many or any(tokens.lower[i] in ("several", "many", "few", "multiple") for i in range(first, head))
+    many = many or any(tokens.lower[i] in vocab.VAGUE_NUMBERS for i in range(first, head))
+    many = many or (_lemma(tokens, head) in SAME_IN_PLURAL and _agrees_with_plural(tokens, span))
     return Phrase(tokens.starts[first], tokens.ends[head], many, tuple(words))
+
+
+def _agrees_with_plural(tokens: Tokens, span: Candidate) -> bool:
+    """Whether the noun alone is the subject of a plural verb: "the fish ARE green"."""
+    first, head = span
+    verb = tokens.heads[head]
+    return (
+        tokens.deps[head] in ("nsubj", "nsubjpass")
+        and (tokens.tags[verb] == "VBP" or tokens.lower[verb] == "were")
+        and tokens.lower[first] not in vocab.SINGULAR_DETERMINERS
+        and not any(
+            dep == "conj" and above == head for dep, above in zip(tokens.deps, tokens.heads, strict=True)
+        )
+    )
 
 
 def _joined(tokens: Tokens, first: int, head: int) -> list[tuple[int, int]]:
@@ -238,11 +255,13 @@ def _role(tokens: Tokens, i: int, head: int) -> str | None:
         return "number"
     if (word, tokens.lower[i + 1]) in vocab.FIXED_COMPOUNDS:
         return "compound"
+    if word in vocab.SIZES:
+        return "attribute"
     if word in vocab.COLOURS:
         return "compound" if _lemma(tokens, head) in vocab.OF_FRUIT and i == head - 1 else "attribute"
     if tag.startswith("NN"):
         return "compound"
-    if tag in ("JJ", "JJR", "JJS", "VBN", "VBG", "VBD", "AFX") and word not in vocab.UNSEEN_ADJECTIVES:
+    if tag in ("JJ", "JJR", "JJS", "VBN", "VBG", "VBD", "AFX") and word not in vocab.NO_ATTRIBUTES:
         return "attribute"
     return None
 

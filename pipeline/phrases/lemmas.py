@@ -31,11 +31,13 @@ IRREGULAR_NOUNS = {
 }
 """Plurals that are plural whatever the tagger says."""
 
-# Used in the plural for one thing, or the same in both numbers: left as they are.
-_UNCHANGED = _words(
-    "aircraft athletics binoculars bison broccoli cattle clothes deer fish goggles goods gymnastics"
-    " headquarters jeans khakis leggings lens moose news overalls pajamas pants pliers police pyjamas"
-    " scissors series sheep shorts species sunglasses tennis tights tongs trousers tweezers woods"
+SAME_IN_PLURAL = _words("aircraft bison deer fish moose series sheep species")
+"""Nouns whose singular and plural are spelt alike."""
+# Left as they are when tagged plural: used in the plural for one thing, or no plural at all.
+_UNCHANGED = SAME_IN_PLURAL | _words(
+    "athletics binoculars broccoli cattle clothes goggles goods gymnastics headquarters jeans khakis"
+    " leggings lens news overalls pajamas pants pliers police pyjamas scissors shorts sunglasses tennis"
+    " tights tongs trousers tweezers woods"
 )
 _IN_IE = _words(
     "birdie bowtie brownie calorie collie cookie cutie doggie eerie genie goalie hoodie magpie movie necktie"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.phrases.candidates import Tokens
-from pipeline.phrases.vocabulary import COLOURS, SEEN_PARTICIPLES, UNSEEN_ADJECTIVES
+from pipeline.phrases.tokens import Tokens
+from pipeline.phrases.vocabulary import COLOURS, NO_ATTRIBUTES, SEEN_PARTICIPLES
 
 _ADJECTIVES = frozenset(("JJ", "JJR", "JJS"))
 _SUBJECTS = frozenset(("nsubj", "nsubjpass"))
@@ -22,9 +22,7 @@ def predicates(tokens: Tokens) -> list[tuple[int, int]]:
     verb_of: dict[int, int] = {}
     pairs = []
     for i, dep in enumerate(deps):
-        if dep in ("acomp", "oprd") or (
-            dep in ("attr", "dobj") and lower[i] in COLOURS and not _is_counted(tokens, i)
-        ):
+        if dep in ("acomp", "oprd") or (dep in ("attr", "dobj") and _is_colour_alone(tokens, i)):
             verb_of[i] = heads[i]
         elif dep == "conj" and heads[i] in verb_of:
             verb_of[i] = verb_of[heads[i]]
@@ -37,12 +35,12 @@ def predicates(tokens: Tokens) -> list[tuple[int, int]]:
     return pairs
 
 
-_PREDICATIVE = frozenset(("acomp", "oprd", "attr"))
+_PREDICATIVE = frozenset(("acomp", "oprd", "attr", "dobj"))
 
 
 def _describes(tokens: Tokens, i: int) -> bool:
     word = tokens.lower[i]
-    if word in UNSEEN_ADJECTIVES:
+    if word in NO_ATTRIBUTES:
         return False
     return tokens.tags[i] in _ADJECTIVES or word in COLOURS or word in SEEN_PARTICIPLES
 

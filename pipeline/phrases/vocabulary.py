@@ -11,6 +11,11 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+def _pairs(text: str) -> frozenset[tuple[str, str]]:
+    names = (name.split() for name in text.split(","))
+    return frozenset((first, second) for first, second in names)
+
+
 # "a group OF people": the thing is the noun after "of", and there are many of it.
 PARTITIVES_OF_MANY = _words(
     "abundance amount array assortment batch bouquet bunch bundle clump cluster collection couple crew crowd"
@@ -29,7 +34,8 @@ PARTITIVES = PARTITIVES_OF_MANY | PARTITIVES_OF_ONE | PARTITIVES_OF_THE_UNCOUNTE
 
 # Singular nouns that name many: without "of" they are the thing itself.
 CROWDS = _words(
-    "audience bunch cattle couple crew crowd family fleet flock group herd luggage pack pair team traffic trio"
+    "audience bunch cattle couple crew crowd family fleet flock group herd luggage pack pair team"
+    " traffic trio"
 )
 
 # "on TOP of", "the SIDE of", "to the LEFT": where a thing is, not a thing.
@@ -81,11 +87,14 @@ PRONOUNS = _words(
 
 # Adjectives that a patch does not show, or that only compare or count.
 UNSEEN_ADJECTIVES = _words(
-    "able alone asleep available aware busy certain close different due entire famous favorite favourite few first"
-    " far full good great last least less looking many more most much multiple near next numerous only other own particular"
-    " possible present ready real same second separate several similar single special such sure third"
-    " total typical usual various visible whole"
+    "able alone asleep available aware busy certain close different due entire famous far favorite"
+    " favourite few first full good great last least less looking many more most much multiple near next"
+    " numerous only other own particular possible present ready real same second separate several similar"
+    " single special such sure third total typical usual various visible whole"
 )
+# Nor does a patch show where the thing is: "the LEFT kite".
+NO_ATTRIBUTES = UNSEEN_ADJECTIVES | SPATIAL | RELATIONAL
+VAGUE_NUMBERS = _words("few many multiple numerous several")
 # Tagged as plurals without being many.
 UNCOUNTED = _words("broccoli")
 # Participles that are seen also after the noun: "the cup is striped".
@@ -97,34 +106,32 @@ COLOURS = _words(
     "amber aqua beige black blue brown crimson cyan gold gray green grey indigo ivory khaki lavender lime"
     " magenta maroon navy olive orange pink purple red scarlet silver tan teal turquoise violet white yellow"
 )
+# Attributes whatever the tagger calls them, like colours: "a LARGE striped cup".
+SIZES = _words("big huge large little long short small tall tiny wide")
 # Heads before which a fruit's name is the fruit and no colour: "orange juice".
 OF_FRUIT = _words("juice slice peel grove wedge segment soda marmalade zest rind sorbet oil")
 
 # Two words that are one name, where the tagger may see an adjective, a verb or an adverb.
-FIXED_COMPOUNDS = frozenset(
-    tuple(name.split())
-    for name in (
-        "baseball bat|cell phone|dining room|dining table|end table|fire hydrant|fire hydrants|fire place"
-        "|fire truck|french fries|hot dog|hot dogs|ice cream|living room|parking lot|parking meter"
-        "|parking meters|polar bear|polar bears|side table|stop light|stop sign|stop signs|street light"
-        "|street lights|street sign|street signs|stuffed animal|stuffed animals|swimming pool|teddy bear"
-        "|teddy bears|tennis racket|tennis racquet|traffic light|traffic lights|wine glass|wine glasses"
-    ).split("|")
+FIXED_COMPOUNDS = _pairs(
+    "baseball bat, cell phone, dining room, dining table, end table, fire hydrant, fire hydrants, fire place,"
+    " fire truck, french fries, hot dog, hot dogs, ice cream, living room, parking lot, parking meter,"
+    " parking meters, polar bear, polar bears, side table, stop light, stop sign, stop signs, street light,"
+    " street lights, street sign, street signs, stuffed animal, stuffed animals, swimming pool, teddy bear,"
+    " teddy bears, tennis racket, tennis racquet, traffic light, traffic lights, wine glass, wine glasses"
 )
 # Nouns that the tagger takes for verbs, adjectives or adverbs: "a kitchen SINK", "an OVEN full of cookies".
 OFTEN_MISTAGGED = _words("hydrant oven sink stove")
 
 NUMBERS = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split()
-    )
-} | {"dozen": 12, "couple": 2, "single": 1}
+    **{"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8},
+    **{"nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "dozen": 12, "couple": 2, "single": 1},
+}
 """Number words and their values; digits are read as they are."""
 
 # Verbs that the tagger takes for plural nouns after their subject: "a red cup STANDS left of",
 # "a sheep GRAZES". Verbs of place always are; the others may be nouns, so there only after "a" or "one".
 VERBS_OF_PLACE = _words("appears floats hangs hovers leans lies rests sits stands stays")
+STEMS_OF_PLACE = _words("float hang hover lean lie rest sit stand")
 OTHER_VERBS = _words(
     "balances catches chases climbs crosses drinks drives eats feeds flies grazes hides hits holds jumps lays"
     " looks maneuvers moves passes pecks peers perches plays poses pulls reaches reads rides rolls rubs runs"
