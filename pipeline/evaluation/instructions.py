@@ -5,7 +5,7 @@ kind                  form                                         content
 ====================  ===========================================  ============================
 ``left_to_right``     names, parted by commas: ``cup, star``       the right names in order
 ``one_word``          one word                                     the right word
-``only_colour``       names, parted by commas, or ``none``         the right names, in any order
+``only_colour``       names, parted by commas, or ``none``         the right names in order
 ``noun_colour``       ``noun: colour`` parted by ``;`` or lines    the right pairs in order
 ====================  ===========================================  ============================
 
@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-_NAME = r"[^\W\d_]+(?:[ -][^\W\d_]+){0,2}"  # a word or a compound of up to three
+_LETTERS = r"(?!and\b)[^\W\d_]+"
+_NAME = rf"{_LETTERS}(?:[ -]{_LETTERS}){{0,2}}"  # a word or a compound of up to three
 _LIST = re.compile(rf"{_NAME}(?:\s*,\s*{_NAME})*")
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 _PAIRS = re.compile(rf"{_NAME}\s*:\s*{_NAME}(?:\s*[;\n]\s*{_NAME}\s*:\s*{_NAME})*")
@@ -79,10 +80,6 @@ def _same_order(said: str, right: str) -> bool:
     return _items(said) == _items(right)
 
 
-def _same_set(said: str, right: str) -> bool:
-    return sorted(_items(said)) == sorted(_items(right))
-
-
 def _names_word(said: str, right: str) -> bool:
     """The right word is said; in an answer of several words it may stand anywhere."""
     return right in _WORD.findall(said)
@@ -91,6 +88,6 @@ def _names_word(said: str, right: str) -> bool:
 _KINDS = {
     "left_to_right": _Kind(_LIST, _same_order),
     "one_word": _Kind(_WORD, _names_word),
-    "only_colour": _Kind(_LIST, _same_set),
+    "only_colour": _Kind(_LIST, _same_order),
     "noun_colour": _Kind(_PAIRS, _same_order),
 }

@@ -82,8 +82,9 @@ class BoxFormat:
             first = min(math.floor(low * self.bins), self.bins - 1)
             return self._word(first), self._word(max(math.ceil(high * self.bins) - 1, first))
         start, stop = round(low * 100), round(high * 100)
-        if start == stop:  # thinner than two decimals can say: one hundredth
-            start, stop = (start, start + 1) if start < 100 else (99, 100)
+        if start == stop:  # thinner than two decimals can say: the hundredth that it starts in
+            start = min(math.floor(low * 100), 99)
+            stop = start + 1
         return f"{start / 100:.2f}", f"{stop / 100:.2f}"
 
     def _read_span(self, start: str, stop: str) -> tuple[float, float] | None:
