@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -50,10 +51,11 @@ def _colour(things: Sequence[Thing], places: Places, params: ScenesParams, rng: 
 def _count(things: Sequence[Thing], places: Places, params: ScenesParams, rng: Random) -> Asked | None:
     """How many cups are there? The answer is chosen first, among those that the scene offers."""
     offers: dict[int, list[str]] = {}
+    held = Counter([thing.noun for thing in things] + [thing.colour for thing in things])
     for noun in NOUNS[: params.nouns]:
-        offers.setdefault(len(matching(things, noun)), []).append(plural(noun))
+        offers.setdefault(held[noun], []).append(plural(noun))
     for colour in tuple(COLOURS)[: params.colours]:
-        offers.setdefault(len(matching(things, colour=colour)), []).append(f"{colour} things")
+        offers.setdefault(held[colour], []).append(f"{colour} things")
     if rng.random() < 0.15:
         offers.setdefault(len(things), []).append("things")
     counts = sorted(offers)
