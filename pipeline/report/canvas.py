@@ -119,5 +119,5 @@ def png(image: Image.Image | np.ndarray) -> bytes:
     """PNG bytes without metadata."""
     buffer = io.BytesIO()
     drawn = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    drawn.save(buffer, format="PNG", compress_level=9)
+    drawn.save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()

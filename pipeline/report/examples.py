@@ -24,8 +24,8 @@ RIGHT = 0.5
 """A score that counts as right when answers are sorted: those of most tasks are 0 or 1."""
 OUTCOMES = {
     (True, True): "Both right",
-    (False, True): "Patch-aligned only",
-    (True, False): "Captions only",
+    (False, True): "Only patch-aligned right",
+    (True, False): "Only captions-only right",
     (False, False): "Both wrong",
 }
 TASKS = {

@@ -1,0 +1,52 @@
+"""Curves follow the page's theme, hold the values given, and come out the same each time."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.report import plots
+
+
+def table(**columns: list[float | None]) -> pa.Table:
+    return pa.table(columns)
+
+
+def test_a_plot_for_each_measured_column_and_both_arms_in_it() -> None:
+    runs = {
+        f"finetune-{arm}": table(step=[0, 1, 2], loss=[3.0, 2.0, 1.0], learning_rate=[1.0, 1.0, 1.0],
+                                 **{"validation.referring.accuracy": [0.1, None, 0.3]})
+        for arm in ("caption", "patch_aligned")
+    }  # fmt: skip
+    made = plots.curves(runs)
+    assert list(made) == ["Fine-tuning"]
+    assert [plot.title for plot in made["Fine-tuning"]] == ["Loss", "Accuracy at IoU 0.5, validation"]
+    for plot in made["Fine-tuning"]:
+        assert "var(--caption)" in plot.svg
+        assert "var(--patch-aligned)" in plot.svg
+
+
+def test_a_column_without_a_value_makes_no_plot() -> None:
+    assert plots.curves({"encoder": table(step=[0, 1], loss=[None, None])}) == {}
+
+
+def test_no_colour_but_the_page_s() -> None:
+    line = plots.Line("caption", np.arange(50.0), np.arange(50.0), np.arange(50.0) - 1, np.arange(50.0) + 1)
+    svg = plots.draw([line], "Loss", "nats", "salt")
+    assert re.findall(r"(?:fill|stroke): #\w+", svg) == []
+    assert svg == plots.draw([line], "Loss", "nats", "salt")
+
+
+def test_ids_of_two_plots_differ() -> None:
+    def ids(salt: str) -> set[str]:
+        return set(re.findall(r'\bid="([^"]+)"', plots.draw([line], "Loss", "nats", salt)))
+
+    line = plots.Line(None, np.arange(50.0), np.arange(50.0))
+    assert not ids("a") & ids("b")
+
+
+def test_the_running_mean_is_the_mean_of_its_window() -> None:
+    values = np.random.default_rng(0).normal(size=200)
+    half = round(plots.SMOOTHING * 200 / 2)
+    slow = [values[max(0, i - half) : i + half + 1].mean() for i in range(200)]
+    assert np.allclose(plots._running_mean(values), slow)
