@@ -73,9 +73,10 @@ class DatasetAnnotator:
             strict=True,
         )
         for row, (phrase_id, caption_id, image_id, is_plural) in enumerate(rows):
-            if caption_id in links:
+            link = links.get((image_id, caption_id))
+            if link is not None:
                 start, end = heads.starts[row], heads.ends[row]
-                found = [obj for first, last, obj in links[caption_id] if first <= start and end <= last]
+                found = [obj for first, last, obj in link if first <= start and end <= last]
                 # A head is at least a character long; a phrase without one lies in no span.
                 reason = "" if found and end > start else "not_linked"
             else:
@@ -170,12 +171,14 @@ class _Candidates:
         return known is None or all(text in known or lemma in known for text, lemma in said)
 
 
-def _links(objects: pa.Table) -> dict[str, list[tuple[int, int, int]]]:
-    """(start, end, object's row) of every linked span, by caption."""
-    links: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    rows = pc.list_parent_indices(objects["phrase"]).to_pylist()
-    for row, span in zip(rows, pc.list_flatten(objects["phrase"]).to_pylist(), strict=True):
-        links[span["caption_id"]].append((span["start"], span["end"], row))
+def _links(objects: pa.Table) -> dict[tuple[str, str], list[tuple[int, int, int]]]:
+    """(start, end, object's row) of every linked span, by image and caption."""
+    links: dict[tuple[str, str], list[tuple[int, int, int]]] = defaultdict(list)
+    rows = pc.list_parent_indices(objects["phrase"])
+    images = objects["image_id"].take(rows).to_pylist()
+    spans = pc.list_flatten(objects["phrase"]).to_pylist()
+    for row, image_id, span in zip(rows.to_pylist(), images, spans, strict=True):
+        links[image_id, span["caption_id"]].append((span["start"], span["end"], row))
     return dict(links)
 
 
