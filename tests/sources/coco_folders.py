@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline import params as all_params
 from pipeline.params import CocoParams, SourceParams
+from pipeline.sources.coco import CocoSource
 
 WIDTH, HEIGHT = 20, 14
 COMMITTED = all_params.load(Path(__file__).parents[2] / "params.yaml").source
@@ -81,3 +82,9 @@ def params(root: Path, shard_size: int = 100, share: float = 0.0, **splits: str)
     coco = CocoParams(splits=splits or {"train": "train"}, validation_share=share)
     changes = {"name": "coco", "path": root, "shard_size": shard_size, "coco": coco}
     return COMMITTED.model_copy(update=changes)
+
+
+def read_all(source: CocoSource) -> dict[str, list[dict]]:
+    """The rows of all shards, by table."""
+    shards = [source.read(shard) for shard in range(source.shard_count())]
+    return {name: [row for tables in shards for row in tables[name].to_pylist()] for name in shards[0]}

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coco_folders import COMMITTED, HEIGHT, WIDTH, caption, image, instance, params, picture, write_set
+from coco_folders import HEIGHT, WIDTH, caption, image, instance, params, picture, read_all, write_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycocotools.coco import COCO
 
 from pipeline.errors import UserError
 from pipeline.sources.base import OUTPUTS
@@ -20,13 +19,6 @@ from pipeline.sources.coco import REASONS, CocoSource
 from pipeline.sources.coco.source import lot
 from pipeline.sources.pictures import load_picture
 from pipeline.tables import masks
-
-COCO_MINI = Path(__file__).parents[2] / "../shared/data/coco-mini"
-
-
-def read_all(source: CocoSource) -> dict[str, list[dict]]:
-    shards = [source.read(shard) for shard in range(source.shard_count())]
-    return {name: [row for tables in shards for row in tables[name].to_pylist()] for name in shards[0]}
 
 
 def rejects(root: Path, **settings: object) -> dict[str, str]:
@@ -294,24 +286,6 @@ def test_a_damaged_annotation_file_is_named(tmp_path, content):
     (tmp_path / "annotations/captions_train.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=r"captions_train\.json"):
         CocoSource(params(tmp_path)).shard_count()
-
-
-@pytest.mark.skipif(not COCO_MINI.is_dir(), reason="needs the 120 COCO photographs in ../shared/data")
-def test_coco_mini_comes_through_whole():
-    coco = COMMITTED.coco
-    source = CocoSource(params(COCO_MINI, share=coco.validation_share, **coco.splits))
-    tables = read_all(source)
-    assert [len(tables[name]) for name in ("images", "captions", "objects", "rejects")] == [120, 600, 1052, 0]
-    splits = Counter(row["split"] for row in tables["images"])
-    assert splits["test"] == 40 and splits["train"] + splits["validation"] == 80
-    sets = [COCO(file) for file in (COCO_MINI / "annotations").glob("instances_*.json")]
-    told = {f"{row['image_id']}/o{row['id']}": (coco, row) for coco in sets for row in coco.anns.values()}
-    for row in tables["objects"]:
-        coco, annotation = told[row["object_id"]]
-        x, y, width, height = annotation["bbox"]
-        assert row["label"] == coco.cats[annotation["category_id"]]["name"]
-        assert np.allclose(row["box"], [x, y, x + width, y + height], atol=0.02)
-        assert (masks.decode(row["mask"]) == coco.annToMask(annotation)).all()
 
 
 def test_the_source_is_picklable(tmp_path):
