@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.params import PatchWordsParams
 from pipeline.patches.coverage import mask_coverage
 from pipeline.patches.geometry import Geometry
-from pipeline.patches.sparse import Coverage, offsets_of, rows_in_order
+from pipeline.patches.sparse import Coverage, offsets_of, rows_in_order, runs
 from pipeline.patches.union import boxes_union, mixed_union
 from pipeline.tables import dataset, digests, masks, schemas
 from pipeline.tables.dataset import Provenance
@@ -91,17 +91,18 @@ def patch_words(
     of_phrase = _index(regions, phrases, "phrase_id", "regions", "phrases")
     order = np.argsort(of_phrase, kind="stable")
     regions, of_phrase = regions.take(pa.array(order)), of_phrase[order]
-    named = np.unique(of_phrase)
+    named = of_phrase[runs(of_phrase)[0]]
 
     usable = regions.column("score").to_numpy() >= np.float32(params.min_score)
     regions, of_phrase = regions.filter(pa.array(usable)), of_phrase[usable]
-    rows, group = np.unique(of_phrase, return_inverse=True)  # rows: the phrases that have a usable region
+    first, size = runs(of_phrase)
+    rows, group = of_phrase[first], np.repeat(np.arange(len(first)), size)  # phrases with a usable region
     image = _index(phrases.take(pa.array(rows)), images, "image_id", "phrases", "images")
     width, height = (images.column(side).to_numpy()[image] for side in ("width", "height"))
 
     seen = _cover(regions, group, len(rows), width, height, geometry, params.use)
-    values = seen.values.astype(np.float32)
-    kept = seen.where(values >= np.float32(params.min_coverage))
+    seen = replace(seen, values=seen.values.astype(np.float32))
+    kept = seen.where(seen.values >= np.float32(params.min_coverage))
     fits = kept.lengths > 0
 
     reason = np.full(phrases.num_rows, "", dtype=object)
@@ -109,7 +110,7 @@ def patch_words(
     reason[rows] = np.where(seen.lengths > 0, "below_min_coverage", "outside_view")
     reason[rows[fits]] = ""
     out = np.flatnonzero(fits)
-    table = _rows(images, phrases, regions, rows, group, image, kept, out, geometry)
+    table = _rows(images, phrases, regions, rows, group, image, kept.without_empty_rows(), out, geometry)
     return {"patch_words": table, "rejects": _rejects(phrases, reason)}
 
 
@@ -190,9 +191,8 @@ def _rows(
     out: np.ndarray,
     geometry: Geometry,
 ) -> pa.Table:
-    """The table: of all phrases ``rows``, those at the places ``out``."""
+    """The table: of all phrases ``rows``, those at the places ``out``, whose coverage is ``kept``."""
     phrase = phrases.take(pa.array(rows[out])).combine_chunks()
-    kept = kept.take(out)
     first = np.searchsorted(group, np.arange(len(rows) + 1))
     regions = regions.filter(pa.array(np.isin(group, out))).combine_chunks()
     lengths = np.diff(first)[out]
@@ -206,7 +206,7 @@ def _rows(
         "words": _words(phrase.column("words").combine_chunks()),
         "grid": pa.FixedSizeListArray.from_arrays(pa.array(np.tile(geometry.grid, len(out)), pa.int32()), 2),
         "patches": _lists(kept.offsets, pa.array(kept.patches, pa.int32())),
-        "coverage": _lists(kept.offsets, pa.array(kept.values.astype(np.float32), pa.float32())),
+        "coverage": _lists(kept.offsets, pa.array(kept.values, pa.float32())),
         "score": np.maximum.reduceat(score, start[:-1]) if len(out) else score[:0],
         "annotator": regions.column("annotator").take(pa.array(start[:-1])),
     }

@@ -18,7 +18,7 @@ class Coverage:
     patches: np.ndarray
     """int32 (total,), ascending within a row, each once."""
     values: np.ndarray
-    """float64 (total,), above 0."""
+    """float64 or float32 (total,), above 0."""
 
     @property
     def rows(self) -> int:
@@ -36,8 +36,15 @@ class Coverage:
 
     def where(self, kept: np.ndarray) -> Coverage:
         """Only the elements where ``kept`` (total,) is true; the rows stay, some perhaps empty."""
-        before = np.concatenate([[0], np.cumsum(kept)])
-        return Coverage(before[self.offsets], self.patches[kept], self.values[kept])
+        if kept.all():
+            return self
+        found = np.flatnonzero(kept)
+        return Coverage(np.searchsorted(found, self.offsets), self.patches[found], self.values[found])
+
+    def without_empty_rows(self) -> Coverage:
+        """The rows that cover something, in their order."""
+        lengths = self.lengths
+        return Coverage(offsets_of(lengths[lengths > 0]), self.patches, self.values)
 
     def take(self, rows: np.ndarray) -> Coverage:
         """The rows of these indices, in their order."""
@@ -49,6 +56,14 @@ class Coverage:
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
     """``[0, l0, l0 + l1, ...]`` as int64."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
+def runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First index and length of each run of equal values, (runs,) each."""
+    if not len(values):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    first = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    return first, np.diff(first, append=len(values))
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -70,7 +85,10 @@ def concatenate(pieces: list[Coverage]) -> Coverage:
 
 def rows_in_order(pieces: list[Coverage], rows: np.ndarray) -> Coverage:
     """The pieces' rows, put where ``rows`` (total,) says; every place is named once."""
-    return concatenate(pieces).take(np.argsort(rows, kind="stable"))
+    together = concatenate(pieces)
+    if np.array_equal(rows, np.arange(together.rows)):
+        return together
+    return together.take(np.argsort(rows, kind="stable"))
 
 
 def sum_rows(coverage: Coverage, groups: np.ndarray, count: int, patches: int) -> Coverage:

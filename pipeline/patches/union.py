@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from pipeline.patches.coverage import box_coverage, mask_coverage, overlaps
 from pipeline.patches.geometry import Geometry
-from pipeline.patches.sparse import Coverage, sum_rows
+from pipeline.patches.sparse import Coverage, runs, sum_rows
 from pipeline.tables import masks
 
 _CELLS = 1 << 22  # cells of the compressed grids at a time: some 16 MB
@@ -46,7 +46,7 @@ def disjoint(boxes: ArrayLike, groups: np.ndarray) -> tuple[np.ndarray, np.ndarr
     along x becomes a box.
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    first, size = _runs(groups)
+    first, size = runs(groups)
     kept, pieces = np.ones(len(boxes), dtype=bool), []
     for k in np.unique(size[size > 1]):
         step = max(1, _CELLS // int(2 * k) ** 2)
@@ -90,14 +90,6 @@ def mixed_union(mask: dict[str, Any], boxes: np.ndarray, geometry: Geometry) -> 
     # What only one of them covers is exact; the difference of the rest is so to some 1e-16.
     found = np.unique(np.concatenate([whole.patches, covered.patches]))
     return Coverage(np.array([0, len(found)], dtype=np.int64), found, total[found])
-
-
-def _runs(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First index and length of each run of equal values."""
-    if not len(groups):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    first = np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
-    return first, np.diff(first, append=len(groups))
 
 
 def _overlapping(boxes: np.ndarray) -> np.ndarray:
