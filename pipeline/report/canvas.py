@@ -66,19 +66,22 @@ def patch_of_pixels(on: Panel, x_edges: np.ndarray, y_edges: np.ndarray) -> tupl
 def blend(pixels: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """``colour`` over ``pixels`` (height, width, 3); where ``alpha`` (height, width) is 0 nothing changes."""
     weight = alpha[..., None]
-    mixed = np.rint(pixels * (1 - weight) + colour * weight)
-    return np.where(weight > 0, mixed, pixels).astype(np.uint8)
+    return np.rint(pixels * (1 - weight) + colour * weight).astype(np.uint8)
 
 
 def outline(
-    pixels: np.ndarray, inside: np.ndarray, colour: Colour = LIGHT, halo_colour: Colour = DARK
+    pixels: np.ndarray,
+    inside: np.ndarray,
+    colour: Colour = LIGHT,
+    halo_colour: Colour = DARK,
+    width: int = 2,
 ) -> np.ndarray:
-    """A line inside the border of ``inside`` (height, width), and a thin halo outside it.
+    """A line of ``width`` pixels inside the border of ``inside`` (height, width), a thin halo outside it.
 
     Of the two tones one is seen on whatever the picture shows.
     """
     shape = Image.fromarray(inside.astype(np.uint8) * 255)
-    core = np.asarray(shape.filter(ImageFilter.MinFilter(7))) > 0
+    core = np.asarray(shape.filter(ImageFilter.MinFilter(2 * width + 1))) > 0
     halo = np.asarray(shape.filter(ImageFilter.MaxFilter(3))) > 0
     drawn = pixels.copy()
     drawn[halo & ~inside] = halo_colour

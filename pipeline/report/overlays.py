@@ -59,12 +59,10 @@ def coverage_panel(
     the table ``regions``: the mask is outlined where there is one, else the box.
     """
     on = canvas.panel(picture)
-    values, seen = _values_of_pixels(on, edges, coverage)
     low, high = COVERAGE_ALPHA
-    alpha = np.where(seen & (values > 0), low + (high - low) * values, 0.0)
+    alpha = np.where(coverage > 0, low + (high - low) * coverage, 0.0)
     grey = np.asarray(Image.fromarray(on.pixels).convert("L").convert("RGB"))
-    lit = canvas.blend(grey, _colours(COVERAGE_MAP, values), alpha)
-    pixels = np.where(alpha[..., None] > 0, lit, on.pixels)
+    pixels = _paint(on, grey, edges, _colours(COVERAGE_MAP, coverage), alpha)
     pixels = _grid_lines(Panel(pixels, on.scale), edges)
     return Image.fromarray(_outlines(Panel(pixels, on.scale), regions))
 
@@ -83,8 +81,8 @@ def similarity_panel(
     on = canvas.panel(picture.convert("L").convert("RGB"))
     low, high = limits
     scaled = (np.asarray(similarity, dtype=np.float64) - low) / max(high - low, 1e-9)
-    values, seen = _values_of_pixels(on, edges, np.clip(scaled, 0, 1))
-    pixels = canvas.blend(on.pixels, _colours(SIMILARITY_MAP, values), np.where(seen, SIMILARITY_ALPHA, 0.0))
+    colours = _colours(SIMILARITY_MAP, np.clip(scaled, 0, 1))
+    pixels = _paint(on, on.pixels, edges, colours, np.full(scaled.shape, SIMILARITY_ALPHA))
     return Image.fromarray(_outlines(Panel(pixels, on.scale), regions))
 
 
@@ -101,9 +99,11 @@ def box_panel(
     The ``true`` box goes below them, in the white and black that outlines regions.
     """
     on = canvas.panel(picture)
-    pixels = on.pixels if true is None else canvas.outline(on.pixels, canvas.inside_box(on, true))
+    pixels = on.pixels
+    if true is not None:
+        pixels = canvas.outline(pixels, canvas.inside_box(on, true), width=3)
     for box, colour in boxes:
-        pixels = canvas.outline(pixels, canvas.inside_box(on, box), colour, canvas.LIGHT)
+        pixels = canvas.outline(pixels, canvas.inside_box(on, box), colour, canvas.LIGHT, width=3)
     return Image.fromarray(pixels)
 
 
@@ -112,11 +112,18 @@ def scale_colours(name: str, steps: int = 256) -> np.ndarray:
     return np.rint(_colours(name, np.linspace(0, 1, steps))).astype(np.uint8)
 
 
-def _values_of_pixels(on: Panel, edges: Edges, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each panel pixel's patch value, and whether a patch sees it: two (height, width) arrays."""
+def _paint(on: Panel, under: np.ndarray, edges: Edges, colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The panel with each patch of ``alpha`` above 0 painted over ``under``, (height, width, 3).
+
+    ``colours`` (rows, columns, 3) and ``alpha`` (rows, columns) are the patches'.
+    """
     columns, rows = canvas.patch_of_pixels(on, *edges)
-    seen = (rows >= 0)[:, None] & (columns >= 0)[None, :]
-    return np.where(seen, values[rows[:, None], columns[None, :]], 0.0), seen
+    # Index -1, what no patch sees, takes the row and column of nothing that are put last.
+    padded_alpha = np.pad(alpha, ((0, 1), (0, 1)))
+    padded_colours = np.pad(colours, ((0, 1), (0, 1), (0, 0)))
+    where = np.ix_(rows, columns)
+    weight = padded_alpha[where]
+    return np.where(weight[..., None] > 0, canvas.blend(under, padded_colours[where], weight), on.pixels)
 
 
 def _colours(name: str, values: np.ndarray) -> np.ndarray:
