@@ -10,6 +10,7 @@ import io
 import json
 from pathlib import Path
 
+import made_runs
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -41,10 +42,10 @@ def make_project(folder: Path, scenes: int = 40, seed: int = 5, study: bool = Tr
     for arm in ("caption", "patch_aligned"):
         _write_arm(data / "evaluation" / arm, arm, tables, np.random.default_rng([seed, len(arm)]))
     _write_references(data / "evaluation" / "references" / "metrics.json")
-    _write_curves(data / "curves", rng)
-    _write_summaries(data / "summaries")
+    made_runs.write_curves(data / "curves", rng)
+    made_runs.write_summaries(data / "summaries")
     if study:
-        (data / "study.json").write_text(json.dumps(_study()))
+        (data / "study.json").write_text(json.dumps(made_runs.study()))
     return data
 
 
@@ -235,71 +236,6 @@ def _write_references(path: Path) -> None:
     }
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))
-
-
-def _write_curves(folder: Path, rng: np.random.Generator) -> None:
-    folder.mkdir()
-
-    def falling(steps: np.ndarray, start: float, end: float) -> np.ndarray:
-        return end + (start - end) * np.exp(-steps / steps[-1] * 4) + rng.normal(0, 0.05, len(steps))
-
-    for run, steps in (("encoder", 600), ("language_model", 1500)):
-        x = np.arange(0, steps, 5)
-        lines = [f"{s},{v:.4f},0.001" for s, v in zip(x, falling(x, 4, 1), strict=True)]
-        (folder / f"{run}.csv").write_text("\n".join(["step,loss,learning_rate", *lines, ""]))
-    for arm, low in (("caption", 0.8), ("patch_aligned", 0.2)):
-        x = np.arange(0, 200, 2)
-        pairs = zip(x, falling(x, 3, 1.5), falling(x, 1, low), strict=True)
-        lines = [f"{s},{c:.4f},{p:.4f}" for s, c, p in pairs]
-        (folder / f"pretrain-{arm}.csv").write_text("\n".join(["step,caption_loss,patch_loss", *lines, ""]))
-        x = np.arange(0, 1400, 10)
-        shown = [f"{0.3 * s / 1400:.3f}" if s % 200 == 0 else "" for s in x]
-        lines = [f"{s},{v:.4f},{r}" for s, v, r in zip(x, falling(x, 3, 0.5), shown, strict=True)]
-        head = "step,loss,validation.referring.accuracy"
-        (folder / f"finetune-{arm}.csv").write_text("\n".join([head, *lines, ""]))
-
-
-def _write_summaries(folder: Path) -> None:
-    folder.mkdir()
-    summaries = {
-        "ingest": {"rows_in": 12034, "rows_out": {"images": 1200, "captions": 2400, "objects": 4100,
-                                                  "conversations": 4331}, "rejected": {"image_corrupt": 3}},
-        "parse": {"rows_in": 6900, "rows_out": {"phrases": 6100},
-                  "rejected": {"pronoun": 412, "relational_noun": 301, "no_visible_thing": 87}},
-        "ground": {"rows_in": 6100, "rows_out": {"regions": 6420}, "rejected": {"no_object": 44}},
-        "patch_words": {"rows_in": 6056, "rows_out": {"patch_words": 6050},
-                        "rejected": {"below_min_coverage": 6}},
-    }  # fmt: skip
-    for stage, summary in summaries.items():
-        (folder / f"{stage}.json").write_text(json.dumps(summary))
-
-
-def _study() -> dict:
-    def entry(caption: float, aligned: float, half: float) -> dict:
-        def spread(value: float) -> dict:
-            return {"value": value, "low": value - half, "high": value + half, "n": 5}
-
-        return {
-            "arms": {"caption": spread(caption), "patch_aligned": spread(aligned)},
-            "difference": spread(aligned - caption),
-            "references": {"random true box": spread(0.36)},
-        }
-
-    steps = [400, 800, 1200, 1600]
-    return {
-        "command": "make study SEEDS=5", "commit": "0123abcd", "seeds": 5,
-        "metrics": {
-            "alignment.top1": entry(0.44, 0.61, 0.03), "captioning.objects": entry(0.486, 0.444, 0.03),
-            "referring.accuracy": entry(0.46, 0.47, 0.03), "question.accuracy": entry(0.658, 0.654, 0.02),
-        },
-        "curves": {
-            "referring.accuracy": {
-                arm: {"step": steps, "value": [0.1, 0.2, 0.35, 0.46], "low": [0.08, 0.17, 0.32, 0.43],
-                      "high": [0.12, 0.23, 0.38, 0.49]}
-                for arm in ("caption", "patch_aligned")
-            }
-        },
-    }  # fmt: skip
 
 
 def small_params() -> params.Params:

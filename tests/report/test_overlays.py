@@ -205,3 +205,26 @@ def test_a_figure_s_bytes_are_the_same_each_time_and_hold_no_metadata() -> None:
     assert kinds == {b"IHDR", b"IDAT", b"IEND"}
     marker = (np.asarray(Image.open(io.BytesIO(drawn))) == figure.MARKER).all(axis=2)
     assert marker.any()
+
+
+def test_similarity_figures_put_the_arms_side_by_side_in_their_order() -> None:
+    from pipeline.report import drawing
+    from pipeline.report.lookup import Phrase
+
+    def row(value: float) -> dict:
+        return {"grid": [8, 8], "similarity": [0.0, *[value] * 62, 1.0]}
+
+    phrase = Phrase("i/c0/p0", "a cup", "A cup.", (0, 5), {}, [])
+    drawn = [
+        np.asarray(Image.open(io.BytesIO(drawing.draw_similarity(picture(), phrase, maps, SQUARE))))
+        for maps in (
+            {"caption": row(0.2), "patch_aligned": row(0.8)},
+            {"caption": row(0.8), "patch_aligned": row(0.2)},
+        )
+    ]
+    top, left = figure.MARGIN + figure.TITLE + 10, figure.MARGIN
+    first, second = (slice(left, left + 320), slice(left + 320 + figure.GAP, left + 640 + figure.GAP))
+    panels = [(one[top : top + 320, first], one[top : top + 320, second]) for one in drawn]
+    assert (panels[0][0] == panels[1][1]).all()
+    assert (panels[0][1] == panels[1][0]).all()
+    assert (panels[0][0] != panels[0][1]).any()
