@@ -34,15 +34,17 @@ REASONS = {
 _LOCAL = "local-dir:"
 
 
-class Region(NamedTuple):
-    """A place in an image that resembles a phrase."""
+class Regions(NamedTuple):
+    """Where an image resembles each of some texts."""
 
-    mask: np.ndarray
-    """bool (height, width), image pixels."""
-    box: tuple[int, int, int, int]
-    """The tight box around the mask."""
-    cosine: float
-    """Mean over the region's patches."""
+    masks: np.ndarray
+    """bool (texts, height, width), image pixels."""
+    boxes: np.ndarray
+    """int (texts, 4), the tight box around each mask."""
+    cosine: np.ndarray
+    """Mean over the region's patches, (texts,)."""
+    best: np.ndarray
+    """Cosine of the image's most similar patch, (texts,)."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +90,16 @@ class OpenClipAnnotator:
         for image_id, text in zip(image_ids, texts, strict=True):
             wanted.setdefault(image_id, {})[text] = text_index[text]
 
-        found: dict[tuple[str, str], Region | str] = {}  # a region, or why there is none
+        found: dict[tuple[str, str], dict[str, Any] | str] = {}  # a region, or why there is none
         unreadable: dict[str, str] = {}
         for batch in self._batches(shard, wanted, unreadable):
             names, pictures = zip(*batch, strict=True)
-            for name, picture, patches_NE in zip(
-                names, pictures, model.encode_patches(list(pictures), self.params.dense), strict=True
-            ):
-                index = list(wanted[name].values())
-                for text, similarity in zip(wanted[name], features_KE[index] @ patches_NE.T, strict=True):
-                    found[name, text] = self._region(similarity, model.geometry, picture.size)
+            features_BNE = model.encode_patches(list(pictures), self.params.dense)
+            for name, picture, patches_NE in zip(names, pictures, features_BNE, strict=True):
+                similarity_KN = features_KE[list(wanted[name].values())] @ patches_NE.T
+                regions = locate(similarity_KN, model.geometry, *picture.size, self.params.threshold)
+                for i, text in enumerate(wanted[name]):
+                    found[name, text] = self._region(regions, i)
 
         rows, rejects = [], Rejects("ground", REASONS)
         for phrase_id, image_id, text in zip(phrase_ids, image_ids, texts, strict=True):
@@ -107,7 +109,8 @@ class OpenClipAnnotator:
             elif isinstance(region, str):
                 rejects.add(f"phrase:{phrase_id}", "below_min_similarity", region)
             else:
-                rows.append(self._row(phrase_id, image_id, region))
+                names_of = {"region_id": f"{phrase_id}/r0", "phrase_id": phrase_id, "image_id": image_id}
+                rows.append({**names_of, **region})
         return {"regions": schemas.from_rows("regions", rows), "rejects": rejects.table()}
 
     def _batches(
@@ -132,20 +135,16 @@ class OpenClipAnnotator:
         if batch:
             yield batch
 
-    def _region(self, similarity: np.ndarray, geometry: Geometry, size: tuple[int, int]) -> Region | str:
-        region, best = locate(similarity, geometry, *size, self.params.threshold)
-        if best < self.params.min_similarity:
-            return f"the most similar patch has cosine {best:.3f}, below {self.params.min_similarity}"
-        return region
-
-    def _row(self, phrase_id: str, image_id: str, region: Region) -> dict[str, Any]:
+    def _region(self, found: Regions, i: int) -> dict[str, Any] | str:
+        """Text ``i``'s box, mask, score and annotator, or why it has none."""
+        if found.best[i] < self.params.min_similarity:
+            return (
+                f"the most similar patch has cosine {found.best[i]:.3f}, below {self.params.min_similarity}"
+            )
         return {
-            "region_id": f"{phrase_id}/r0",
-            "phrase_id": phrase_id,
-            "image_id": image_id,
-            "box": region.box,
-            "mask": masks.encode(region.mask),
-            "score": (1 + region.cosine) / 2,
+            "box": found.boxes[i].tolist(),
+            "mask": masks.encode(found.masks[i]),
+            "score": (1 + float(found.cosine[i])) / 2,
             "annotator": self.name,
         }
 
@@ -166,12 +165,12 @@ class OpenClipAnnotator:
 
 
 def locate(
-    similarity: np.ndarray, geometry: Geometry, width: int, height: int, threshold: float
-) -> tuple[Region, float]:
-    """The region of an image that its patches' similarities make, and the similarity of its best patch.
+    similarity_KN: np.ndarray, geometry: Geometry, width: int, height: int, threshold: float
+) -> Regions:
+    """The regions of an image that its patches' similarities with K texts make, one a text.
 
     Args:
-        similarity: cosine of each patch with the text, (rows * columns,).
+        similarity_KN: cosine of each text with each patch, (texts, rows * columns).
         geometry: the model's; patches are blocks of the pixels whose centres they see.
         width: pixels of the image.
         height: the same.
@@ -180,14 +179,24 @@ def locate(
             Patches that see nothing but padding count for nothing.
     """
     rows_of, columns_of = geometry.patches_of_pixels(width, height)
-    inside = np.ix_(np.unique(rows_of[rows_of >= 0]), np.unique(columns_of[columns_of >= 0]))
-    grid = similarity.reshape(geometry.grid)
-    seen = grid[inside]
-    low, best = float(seen.min()), float(seen.max())
-    chosen = np.zeros(geometry.grid, dtype=bool)
-    chosen[inside] = (seen - low > threshold * (best - low)) | (seen == best)
+    seen = np.zeros(geometry.grid, dtype=bool)
+    seen[np.ix_(np.unique(rows_of[rows_of >= 0]), np.unique(columns_of[columns_of >= 0]))] = True
+    seen_N = seen.ravel()
+    low = similarity_KN.min(axis=1, where=seen_N, initial=np.inf, keepdims=True)
+    best = similarity_KN.max(axis=1, where=seen_N, initial=-np.inf, keepdims=True)
+    chosen_KN = (similarity_KN - low > threshold * (best - low)) | (similarity_KN == best)
+    chosen_KN &= seen_N
+    cosine = similarity_KN.mean(axis=1, where=chosen_KN)
+
     # A row and a column of False at the end: what -1, a pixel that no patch sees, picks.
-    mask = np.pad(chosen, ((0, 1), (0, 1)))[np.ix_(rows_of, columns_of)]
-    y, x = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = (int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1)
-    return Region(mask, box, float(grid[chosen].mean())), best
+    padded = np.zeros((len(chosen_KN), geometry.grid[0] + 1, geometry.grid[1] + 1), dtype=bool)
+    padded[:, :-1, :-1] = chosen_KN.reshape(-1, *geometry.grid)
+    masks_KHW = padded[:, rows_of[:, None], columns_of]
+    x0, x1 = _ends(np.any(padded, axis=1)[:, columns_of])
+    y0, y1 = _ends(np.any(padded, axis=2)[:, rows_of])
+    return Regions(masks_KHW, np.stack([x0, y0, x1, y1], axis=1), cosine, best[:, 0])
+
+
+def _ends(line_KL: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First true element of each row, and one past the last."""
+    return line_KL.argmax(axis=1), line_KL.shape[1] - line_KL[:, ::-1].argmax(axis=1)

@@ -113,25 +113,25 @@ def test_the_region_is_where_the_patch_sees_by_hand():
     # 64 x 32 pixels: columns 16 to 48 are seen, one input pixel each; patch 6 is row 1, column 2 of 4 x 4.
     geometry = Geometry.from_open_clip({"size": 32, "resize_mode": "shortest"}, (8, 8))
     similarity = np.where(np.arange(16) == 6, 0.5, 0.1)
-    region, best = locate(similarity, geometry, 64, 32, 0.6)
-    assert (region.box, region.cosine, best) == ((32, 8, 40, 16), 0.5, 0.5)
-    assert region.mask.sum() == 64
+    found = locate(similarity[None], geometry, 64, 32, 0.6)
+    assert found.boxes.tolist() == [[32, 8, 40, 16]]
+    assert (found.cosine.tolist(), found.best.tolist(), found.masks.sum()) == ([0.5], [0.5], 64)
     # At twice the size, every edge is at twice the place.
-    assert locate(similarity, geometry, 128, 64, 0.6)[0].box == (64, 16, 80, 32)
+    assert locate(similarity[None], geometry, 128, 64, 0.6).boxes.tolist() == [[64, 16, 80, 32]]
 
 
 def test_patches_of_padding_count_for_nothing():
     geometry = Geometry.from_open_clip({"size": 32, "resize_mode": "longest"}, (8, 8))
     # 32 x 16 pixels: eight rows of padding above and below; the best patch there is not the image's.
     similarity = np.array([0.9] * 4 + [0.1, 0.2, 0.3, 0.4] + [0.1] * 4 + [-0.9] * 4)
-    region, best = locate(similarity, geometry, 32, 16, 0.6)
-    assert best == 0.4
-    assert region.box == (16, 0, 32, 8)  # 0.3 and 0.4, scaled 2/3 and 1
+    found = locate(similarity[None], geometry, 32, 16, 0.6)
+    assert found.best.tolist() == [0.4]
+    assert found.boxes.tolist() == [[16, 0, 32, 8]]  # 0.3 and 0.4, scaled 2/3 and 1
 
 
 def test_a_map_without_a_peak_is_the_whole_image():
     geometry = Geometry.from_open_clip({"size": 32, "resize_mode": "squash"}, (8, 8))
-    assert locate(np.full(16, 0.25), geometry, 20, 30, 0.6)[0].box == (0, 0, 20, 30)
+    assert locate(np.full((1, 16), 0.25), geometry, 20, 30, 0.6).boxes.tolist() == [[0, 0, 20, 30]]
 
 
 @settings(deadline=None)
@@ -146,7 +146,8 @@ def test_every_pixel_follows_the_patch_under_its_centre(width, height, mode, thr
     geometry = Geometry.from_open_clip({"size": 32, "resize_mode": mode}, (8, 8))
     if min(geometry.axes(width, height)[i].scale[0] for i in (0, 1)) == 0:
         return  # open_clip itself cannot resize so thin an image
-    similarity = np.random.default_rng(seed).random(16)
+    similarities = np.random.default_rng(seed).random((3, 16))
+    found = locate(similarities, geometry, width, height, threshold)
     scale_x, scale_y, shift_x, shift_y = (float(v[0]) for v in geometry.transform(width, height))
     patch_of = {}
     for y in range(height):
@@ -155,16 +156,19 @@ def test_every_pixel_follows_the_patch_under_its_centre(width, height, mode, thr
             column = int(np.floor(((x + 0.5) * scale_x + shift_x) / 8 + 1e-9))
             if 0 <= row < 4 and 0 <= column < 4:
                 patch_of[y, x] = row * 4 + column
-    seen = similarity[sorted(set(patch_of.values()))]
-    region, best = locate(similarity, geometry, width, height, threshold)
-    assert best == seen.max()
-    expected = np.zeros((height, width), bool)
-    for place, patch in patch_of.items():
-        scaled = (similarity[patch] - seen.min()) / (best - seen.min() or 1)
-        expected[place] = scaled > threshold or similarity[patch] == best
-    assert (region.mask == expected).all()
-    assert region.box == masks.box(masks.encode(expected))
-    assert region.mask.any()
+    for i, similarity in enumerate(similarities):
+        seen = similarity[sorted(set(patch_of.values()))]
+        low, best = seen.min(), seen.max()
+        belongs = [value - low > threshold * (best - low) or value == best for value in similarity]
+        expected = np.zeros((height, width), bool)
+        for place, patch in patch_of.items():
+            expected[place] = belongs[patch]
+        assert found.best[i] == best
+        assert (found.masks[i] == expected).all()
+        assert tuple(found.boxes[i]) == masks.box(masks.encode(expected))
+        assert found.masks[i].any()
+        chosen = [similarity[patch] for patch in set(patch_of.values()) if belongs[patch]]
+        assert found.cosine[i] == pytest.approx(np.mean(chosen))
 
 
 def test_tokens_are_what_the_tower_itself_gives(model):
@@ -212,10 +216,10 @@ def test_regions_are_those_of_one_picture_and_one_phrase_at_a_time(model, dense,
             patches = dense_clip.patch_features(clip.clip.visual, pixels, dense)[0]
             words = clip.clip.encode_text(clip.tokenize([f"a photo of {text}"]).to(clip.device))[0]
             cosine = torch.cosine_similarity(patches, words[None], dim=-1).cpu().numpy()
-        expected, _ = locate(cosine, clip.geometry, *image.size, 0.6)
-        assert (masks.decode(region["mask"]) == expected.mask).all()
-        assert tuple(region["box"]) == expected.box
-        assert region["score"] == pytest.approx((1 + expected.cosine) / 2, abs=1e-5)
+        expected = locate(cosine[None], clip.geometry, *image.size, 0.6)
+        assert (masks.decode(region["mask"]) == expected.masks[0]).all()
+        assert region["box"] == expected.boxes[0].tolist()
+        assert region["score"] == pytest.approx((1 + expected.cosine[0]) / 2, abs=1e-5)
         phrase_id = f"{image_id}/c0/p{i}"
         assert (region["region_id"], region["phrase_id"]) == (f"{phrase_id}/r0", phrase_id)
         assert (region["image_id"], region["annotator"]) == (image_id, "open_clip")
