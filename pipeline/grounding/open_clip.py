@@ -97,7 +97,9 @@ class OpenClipAnnotator:
             features_BNE = model.encode_patches(list(pictures), self.params.dense)
             for name, picture, patches_NE in zip(names, pictures, features_BNE, strict=True):
                 similarity_KN = features_KE[list(wanted[name].values())] @ patches_NE.T
-                regions = locate(similarity_KN, model.geometry, *picture.size, self.params.threshold)
+                regions = locate(
+                    similarity_KN, model.geometry, picture.width, picture.height, self.params.threshold
+                )
                 for i, text in enumerate(wanted[name]):
                     found[name, text] = self._region(regions, i)
 
