@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.params import ParseParams
@@ -69,7 +69,7 @@ class ParseBlock:
         for caption, found in zip(captions, parsed, strict=True):
             phrases += _rows(caption, found)
             _reject(caption, found, rejects)
-        self._rows_in[shard] = sum(max(found.candidates, 0) + (not found.phrases) for found in parsed)
+        self._rows_in[shard] = sum(found.candidates + (not found.phrases) for found in parsed)
         return {"phrases": schemas.from_rows("phrases", phrases), "rejects": rejects.table()}
 
 
@@ -81,15 +81,26 @@ def parse(texts: Sequence[str], params: ParseParams) -> list[Parsed]:
     Raises:
         UserError: the language model cannot be loaded.
     """
-    known = {text: _cache.get((params.model, text)) for text in texts}
-    new = [text for text, parsed in known.items() if parsed is None]
+    known = dict(_remembered(texts, params.model))
+    new = [text for text in dict.fromkeys(texts) if text not in known]
     for text, doc in zip(new, nlp.docs([_readable(text) for text in new], params), strict=True):
         known[text] = extract(doc)
     if len(_cache) + len(new) > _REMEMBERED:
         _cache.clear()
-    for text in new[:_REMEMBERED]:
-        _cache[params.model, text] = known[text]  # type: ignore[assignment]
-    return [known[text] for text in texts]  # type: ignore[misc]
+    _cache.update({(params.model, text): known[text] for text in new[:_REMEMBERED]})
+    return [known[text] for text in texts]
+
+
+def _remembered(texts: Sequence[str], model: str) -> Iterator[tuple[str, Parsed]]:
+    for text in texts:
+        found = _cache.get((model, text))  # one look: another thread may clear the cache in between
+        if found is not None:
+            yield text, found
+
+
+def forget() -> None:
+    """Forget the captions that this process has parsed, as benchmarks have to."""
+    _cache.clear()
 
 
 def _readable(text: str) -> str:

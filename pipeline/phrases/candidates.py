@@ -38,6 +38,7 @@ def candidates(doc: Doc, tokens: Tokens) -> list[Candidate]:
         doc: a tagged and parsed caption.
         tokens: `tokens_of` the same.
     """
+    _set_parts_of_speech(doc)
     spans: list[Candidate] = []
     for chunk in doc.noun_chunks:
         taken = spans[-1].head + 1 if spans else 0
@@ -46,6 +47,24 @@ def candidates(doc: Doc, tokens: Tokens) -> list[Candidate]:
         first = _mended_first(tokens, max(chunk.start, taken), chunk.end - 1, taken)
         spans += _split(tokens, Candidate(first, _mended_head(tokens, first, chunk.end - 1)))
     return _with_bare_nouns(tokens, spans)
+
+
+def _set_parts_of_speech(doc: Doc) -> None:
+    """Give the nouns and pronouns their universal part of speech, which spaCy's noun chunks ask for."""
+    if doc.has_annotation("POS"):
+        return
+    for token in doc:
+        part = _PARTS_OF_SPEECH.get(token.tag_)
+        if part:
+            token.pos_ = part
+
+
+# "This" and "another" count as pronouns, since as determiners they head no chunk.
+_PARTS_OF_SPEECH = {
+    **dict.fromkeys(("NN", "NNS"), "NOUN"),
+    **dict.fromkeys(("NNP", "NNPS"), "PROPN"),
+    **dict.fromkeys(("PRP", "WP", "WDT", "DT", "EX"), "PRON"),
+}
 
 
 def _mended_first(tokens: Tokens, first: int, head: int, taken: int) -> int:

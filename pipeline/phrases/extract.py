@@ -78,6 +78,8 @@ class Parsed(NamedTuple):
 def extract(doc: Doc) -> Parsed:
     """The noun phrases of a caption that spaCy has tagged and parsed; a pure function of the analysis.
 
+    A doc without universal parts of speech is given those of its nouns and pronouns.
+
     Args:
         doc: needs Penn Treebank tags and dependencies with ClearNLP labels, as spaCy's English models give.
 
@@ -87,8 +89,10 @@ def extract(doc: Doc) -> Parsed:
     tokens = tokens_of(doc)
     spans = candidates(doc, tokens)
     things, thing_of, many = _resolve_partitives(tokens, spans)
-    inside = {i for first, head in spans if first < head for i in range(first, head + 1)}
-    said = [pair for pair in predicates(tokens) if pair[0] not in inside]
+    said = predicates(tokens)
+    if said:
+        inside = {i for first, head in spans if first < head for i in range(first, head + 1)}
+        said = [pair for pair in said if pair[0] not in inside]
     attributes: dict[int, list[int]] = {}
     for adjective, subject in said:
         attributes.setdefault(thing_of.get(subject, subject), []).append(adjective)

