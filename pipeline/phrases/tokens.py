@@ -71,7 +71,8 @@ def _is_noun(tokens: Tokens, i: int) -> bool:
         return counted and word not in VERBS_OF_PLACE and word not in OTHER_VERBS
     if tag != "JJ" or word in COLOURS:
         return False
-    if following in ("left", "right") and lower[i + 2 : i + 3] == ["of"]:  # "the KEY left of"
+    # "the KEY left of", "a cup and a brown KEY side by side"
+    if (following, *lower[i + 2 : i + 3]) in (("left", "of"), ("right", "of"), ("side", "by")):
         return tag_before in ("DT", "JJ")
     # "a yellow CROSS, ...": an adjective that has an adjective and a determiner of its own.
     own = [tokens.deps[j] for j in range(i) if tokens.heads[j] == i]
