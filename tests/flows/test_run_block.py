@@ -104,7 +104,7 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(tmp_path, undisturbed, mon
 
     with monkeypatch.context() as disk:
         disk.setattr(dataset.os, "fsync", full)
-        with pytest.raises(UserError, match="No space left on device. Nothing half-written was left"):
+        with pytest.raises(UserError, match=r"No space left on device\. Nothing half-written was left"):
             toy(tmp_path)
     assert not (tmp_path / "data").exists()
     toy(tmp_path)

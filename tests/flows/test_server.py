@@ -49,9 +49,7 @@ def test_the_environment_is_set_before_prefect_is_imported():
 @pytest.mark.parametrize("port", ["http", "80", "70000"])
 def test_a_wrong_port_is_told(tmp_path, monkeypatch, port):
     monkeypatch.setenv(server.PORT_VARIABLE, port)
-    with pytest.raises(
-        UserError, match=f"{server.PORT_VARIABLE}: found '{port}'; allowed are ports from 1024"
-    ):
+    with pytest.raises(UserError, match=f"{server.PORT_VARIABLE}: found '{port}'; allowed are ports"):
         server.start(tmp_path)
 
 
