@@ -110,7 +110,7 @@ class OpenClipSourceParams(Section):
     )
     prompt: str = Field(description="Template of the text, with {} for the phrase.")
     threshold: Share = Field(
-        description="A patch belongs to the region when its similarity, scaled over the image to 0-1, exceeds it."
+        description="A patch is in the region when its similarity, scaled to 0-1 over the image, is above."
     )
     min_similarity: Annotated[float, Field(ge=-1, le=1)] = Field(
         description="Phrases whose best patch is below this cosine are rejected."
@@ -140,6 +140,7 @@ class TrainedEncoderParams(Section):
     width: Positive = Field(description="Width of the vision tower.")
     layers: Positive = Field(description="Layers of the vision tower.")
     patch_size: Positive = Field(description="Side of a patch, pixels.")
+    image_size: Positive = Field(description="Side of the input, pixels; scenes come in their own size.")
     embed_dim: Positive = Field(description="Width of the shared image-text space.")
     steps: Positive = Field(description="Optimiser steps.")
     batch_size: Positive = Field(description="Image-caption pairs a step.")
@@ -167,8 +168,10 @@ class TrainedLanguageModelParams(Section):
     width: Positive = Field(description="Hidden size.")
     layers: list[Literal["conv", "full_attention"]] = Field(description="The layers' kinds, first to last.")
     heads: Positive = Field(description="Attention heads.")
+    hidden: Positive = Field(description="Width inside the feed-forward layers.")
     steps: Positive = Field(description="Optimiser steps.")
-    batch_tokens: Positive = Field(description="Tokens a step.")
+    batch_scenes: Positive = Field(description="Scenes in words a step.")
+    turns: Positive = Field(description="Turns a scene and step.")
     learning_rate: float = Field(gt=0, description="Peak learning rate.")
     box_bins: Positive = Field(description="Bins of a box coordinate: each is a word.")
 
@@ -190,7 +193,10 @@ class LanguageModelParams(Section):
 class ProjectorParams(Section):
     """The projector between encoder and language model."""
 
-    layers: Literal[1, 2] = Field(description="1: linear; 2: an MLP with one hidden layer, as in LLaVA-1.5.")
+    kind: Literal["linear", "mlp"] = Field(description="mlp: two layers with a GELU between, as in LLaVA-1.5.")
+    feature_layers: list[int] = Field(
+        min_length=1, description="Layers of the encoder that are projected, side by side; LLaVA-1.5 takes [-2]."
+    )
 
 
 class PatchLossParams(Section):

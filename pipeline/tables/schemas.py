@@ -158,7 +158,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         _column("image_id", pa.string(), "the image"),
         _column("split", pa.string(), "train, validation or test"),
         _column("shape", pa.list_(pa.int32(), 2), "vision tokens, width of each"),
-        _column("tokens", pa.binary(), "float16, row by row: one token after another"),
+        _column("tokens", pa.large_binary(), "float16, row by row: one token after another"),
     ),
     "predictions": _table(
         "A row is what a model answered to one example of the test split.",

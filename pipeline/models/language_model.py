@@ -1,0 +1,60 @@
+"""The language model: a small causal LM of transformers' own LFM2 architecture, or any that is pretrained.
+
+LFM2 (Liquid AI) mixes short convolutions and attention by layer. The convolutions hand each token the two
+before it, which lets a model of this size look a phrase up in its context; a plain Llama of the same size
+needs far longer to learn that.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, Lfm2Config, Lfm2ForCausalLM, PreTrainedTokenizerFast
+
+from pipeline.errors import UserError
+from pipeline.params import TrainedLanguageModelParams
+
+CONVOLUTION = 3  # tokens that a short convolution sees
+
+
+def build(params: TrainedLanguageModelParams, tokenizer: PreTrainedTokenizerFast, seed: int) -> Lfm2ForCausalLM:
+    """An untrained language model for a tokenizer's vocabulary.
+
+    Input embeddings and output head are not tied, as in Vicuna: tying would pull the input embeddings, the
+    targets of the patch loss, towards what predicts them.
+    """
+    torch.manual_seed(seed)
+    return Lfm2ForCausalLM(
+        Lfm2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=params.width,
+            intermediate_size=params.hidden,
+            block_auto_adjust_ff_dim=False,
+            num_hidden_layers=len(params.layers),
+            num_attention_heads=params.heads,
+            num_key_value_heads=params.heads,
+            layer_types=list(params.layers),
+            conv_L_cache=CONVOLUTION,
+            tie_word_embeddings=False,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            attn_implementation="sdpa",
+        )
+    )
+
+
+def load(path: str | Path):
+    """A causal language model and its tokenizer from a folder, a hub name or a GGUF file (no remote code).
+
+    Raises:
+        UserError: the path holds no causal language model.
+    """
+    path = Path(path) if Path(path).exists() else path
+    gguf = isinstance(path, Path) and path.suffix == ".gguf"
+    where, options = (path.parent, {"gguf_file": path.name}) if gguf else (path, {})
+    try:
+        return AutoModelForCausalLM.from_pretrained(where, **options), AutoTokenizer.from_pretrained(where, **options)
+    except (OSError, ValueError) as error:
+        raise UserError(f"language_model: no causal language model could be loaded from {path}: {error}") from error

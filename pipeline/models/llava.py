@@ -1,0 +1,90 @@
+"""The multimodal model: transformers' own LLaVA, assembled from an encoder and a language model.
+
+What is saved is what ``LlavaForConditionalGeneration.from_pretrained`` and ``AutoProcessor.from_pretrained``
+load. Shapes: B images, N vision tokens, W width of the encoder, D width of the language model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoProcessor, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+
+from pipeline.models import encoder as encoders
+from pipeline.models import language_model as language_models
+from pipeline.models.vocabulary import IMAGE
+from pipeline.params import ProjectorParams
+
+
+def assemble(
+    encoder_path: Path | str, language_model_path: Path | str, projector: ProjectorParams, seed: int
+) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    """Encoder and language model with an untrained projector between them, and the processor.
+
+    The projector's weights depend on the seed alone, so arms start from the same ones.
+    """
+    tower, image_processor = encoders.load(encoder_path)
+    decoder, tokenizer = language_models.load(language_model_path)
+    if IMAGE not in tokenizer.get_vocab():
+        tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
+        decoder.resize_token_embeddings(len(tokenizer))
+    patch_size = tower.config.patch_size
+    config = LlavaConfig(
+        vision_config=tower.config,
+        text_config=decoder.config,
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        projector_hidden_act="gelu" if projector.kind == "mlp" else "linear",
+        vision_feature_select_strategy="default",
+        vision_feature_layer=projector.feature_layers,
+        image_seq_length=(tower.config.image_size // patch_size) ** 2,
+        tie_word_embeddings=decoder.config.tie_word_embeddings,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    torch.manual_seed(seed)
+    model = LlavaForConditionalGeneration(config)
+    model.model.vision_tower.load_state_dict(tower.state_dict())
+    model.model.language_model.load_state_dict(decoder.get_decoder().state_dict())
+    model.lm_head.load_state_dict(decoder.lm_head.state_dict())
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    processor = LlavaProcessor(
+        image_processor=image_processor,
+        tokenizer=tokenizer,
+        patch_size=patch_size,
+        vision_feature_select_strategy="default",
+        chat_template=tokenizer.chat_template,
+        image_token=IMAGE,
+        num_additional_image_tokens=1,  # the class token, which "default" drops again
+    )
+    return model, processor
+
+
+def load(folder: Path | str) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    """A saved model and its processor."""
+    return LlavaForConditionalGeneration.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+
+
+def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, folder: Path) -> None:
+    """Save model and processor as one transformers folder."""
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def project(model: LlavaForConditionalGeneration, features_BNW: torch.Tensor) -> torch.Tensor:
+    """Vision tokens (B, N, D): encoder features through the projector."""
+    return model.model.multi_modal_projector(features_BNW)
+
+
+def decoder_of(model: LlavaForConditionalGeneration) -> nn.Module:
+    """The language model without its head."""
+    return model.model.language_model
+
+
+def prefix_embeddings(
+    model: LlavaForConditionalGeneration, before_image: torch.Tensor, tokens_BND: torch.Tensor
+) -> torch.Tensor:
+    """Embeddings (B, P, D) of what all turns share: the ids before the image (1-D), then its vision tokens."""
+    opening = model.get_input_embeddings()(before_image).to(tokens_BND.dtype)
+    return torch.cat([opening.expand(tokens_BND.shape[0], -1, -1), tokens_BND], dim=1)

@@ -1,0 +1,133 @@
+"""Stage ``encoder``: train the embedded profile's small CLIP, or fetch the pretrained tower of a profile."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import torch
+
+from pipeline import params as parameters
+from pipeline.console import run_command
+from pipeline.models import encoder as encoders
+from pipeline.models import vocabulary
+from pipeline.params import Params
+from pipeline.tables import dataset
+from pipeline.training.contrastive import ContrastiveData, train
+from pipeline.training.images import pixels_of
+from pipeline.training.runtime import DATA, Progress, prepare, publish
+
+TARGET = DATA / "models/encoder"
+CURVE = DATA / "curves/encoder.csv"
+
+
+def main() -> None:
+    """Write ``data/models/encoder`` from ``params.yaml``."""
+    params = parameters.load()
+    prepare(params.seed)
+    if params.encoder.name == "pretrained":
+        publish(lambda folder: fetch(params, folder), TARGET)
+    else:
+        publish(lambda folder: make(params, folder), TARGET)
+
+
+def fetch(params: Params, folder: Path) -> None:
+    """Save a pretrained vision tower and its image processor as the stage's output."""
+    tower, processor = encoders.load(params.encoder.pretrained.path)
+    tower.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    write_curve([])
+
+
+def make(params: Params, folder: Path) -> None:
+    """Train a CLIP on the training split and save it, as open_clip's and as transformers' model."""
+    import open_clip
+
+    settings = params.encoder.trained
+    size = params.source.scenes.image_size if params.source.name == "scenes" else settings.image_size
+    data, tokenizer = read(params, size)
+    config = encoders.open_clip_config(settings, size, len(tokenizer), tokenizer.eos_token_id)
+    torch.manual_seed(params.seed)
+    model = open_clip.model.CLIP(config["embed_dim"], dict(config["vision_cfg"]), dict(config["text_cfg"]))
+    rows: list[dict] = []
+    with Progress("encoder", settings.steps) as progress:
+
+        def on_step(step: int, loss: float, learning_rate: float) -> None:
+            progress.advance(loss=loss)
+            if step % 10 == 0 or step == settings.steps - 1:
+                rows.append({"step": step + 1, "loss": round(loss, 5), "learning_rate": learning_rate})
+
+        train(model, data, settings, params.seed, on_step)
+    encoders.save_open_clip(model, config, tokenizer, folder / "open_clip")
+    tower = encoders.to_transformers(model.visual, size, settings.patch_size, settings.embed_dim)
+    tower.save_pretrained(folder)
+    encoders.image_processor(size).save_pretrained(folder)
+    write_curve(rows)
+
+
+def read(params: Params, size: int):
+    """The training split's pixels and texts, and the tokenizer of the texts."""
+    pixels, numbers = [], {}
+    captions, caption_image, texts, object_image, centres = [], [], [], [], []
+    columns = ("images", "captions", "objects")
+    for images, captioned, objects in zip(*(dataset.iter_parts(DATA / name) for name in columns), strict=True):
+        images = images.filter(pc.equal(images["split"], "train"))
+        if not images.num_rows:
+            continue
+        numbers.update({image: len(numbers) + row for row, image in enumerate(images["image_id"].to_pylist())})
+        pixels.append(pixels_of(images, params.source.path, size))
+        scale = {
+            image: size / min(width, height)
+            for image, width, height in zip(
+                *(images[name].to_pylist() for name in ("image_id", "width", "height")), strict=True
+            )
+        }
+        for row in captioned.to_pylist():
+            captions.append(row["text"])
+            caption_image.append(numbers[row["image_id"]])
+        for row in objects.select(["image_id", "label", "attributes", "box"]).to_pylist():
+            x0, y0, x1, y1 = row["box"]
+            centre = np.array([x0 + x1, y0 + y1]) / 2 * scale[row["image_id"]]
+            texts.append(short_text(row["label"], row["attributes"], len(texts)))
+            object_image.append(numbers[row["image_id"]])
+            centres.append(centre / params.encoder.trained.patch_size)
+    tokenizer = vocabulary.build([*captions, *texts], add_eos=True)
+
+    def encode(lines: list[str]) -> torch.Tensor:
+        if not lines:
+            return torch.empty(0, 1, dtype=torch.long)
+        return tokenizer(
+            lines, padding=True, truncation=True, max_length=encoders.TEXT_CONTEXT, return_tensors="pt"
+        )["input_ids"]
+
+    data = ContrastiveData(
+        pixels=np.concatenate(pixels),
+        caption_ids=encode(captions),
+        caption_image=np.asarray(caption_image),
+        object_ids=encode(texts),
+        object_image=np.asarray(object_image),
+        object_centre=np.asarray(centres).reshape(-1, 2),
+    )
+    return data, tokenizer
+
+
+def short_text(label: str, attributes: list[str], number: int) -> str:
+    """A short text for an object, its wording varied by the object's number."""
+    full = " ".join([*attributes, label])
+    article = "an" if full[0] in "aeiou" else "a"
+    return (f"{article} {full}", full, f"{article} {full}", label)[number % 4]
+
+
+def write_curve(rows: list[dict]) -> None:
+    """Write the learning curve."""
+    CURVE.parent.mkdir(parents=True, exist_ok=True)
+    with CURVE.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ("step", "loss", "learning_rate"), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,130 @@
+"""The frozen encoder's patch tokens of every image: computed once, shared by arms, seeds and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from pipeline import params as parameters
+from pipeline.console import run_command
+from pipeline.models import encoder as encoders
+from pipeline.tables import dataset, digests, schemas
+from pipeline.tables.dataset import Provenance
+from pipeline.training.images import batches, normalise, pixels_of
+from pipeline.training.runtime import DATA, Progress, device, prepare, publish
+
+BATCH = 256
+
+
+def main() -> None:
+    """Write ``data/features`` from ``params.yaml``."""
+    params = parameters.load()
+    prepare(params.seed)
+    layers = params.train.projector.feature_layers
+    publish(
+        lambda folder: compute(
+            DATA / "images", params.source.path, DATA / "models/encoder", layers, folder, device()
+        ),
+        DATA / "features",
+    )
+
+
+def compute(
+    images: Path, root: Path, encoder: Path, layers: Sequence[int], target: Path, device: str = "cpu"
+) -> None:
+    """Write the ``features`` dataset, a part for each part of ``images``.
+
+    Args:
+        images: the ``images`` dataset.
+        root: the source's root, for images held by path.
+        encoder: folder of the vision tower.
+        layers: indices into its hidden states, which are put side by side.
+        target: folder to write, which must not exist.
+        device: where the tower runs.
+    """
+    tower, processor = encoders.load(encoder)
+    tower.to(device)
+    mean, std = tuple(processor.image_mean), tuple(processor.image_std)
+    made_from = Provenance(
+        digests.of_value(list(layers)),
+        {"images": digests.of_files(images), "encoder": digests.of_files(encoder, "*.safetensors")},
+    )
+    progress = Progress("features", dataset.count_rows(images))
+    for index, part in enumerate(dataset.iter_parts(images)):
+        rows: list[bytes] = []
+        shape = [0, 0]
+        for batch in batches(part, BATCH):
+            pixels = normalise(torch.from_numpy(pixels_of(batch, root, tower.config.image_size)), mean, std)
+            tokens_BNW = encoders.patch_tokens(tower, pixels.to(device), layers).half().cpu().numpy()
+            shape = list(tokens_BNW.shape[1:])
+            rows.extend(image.tobytes() for image in tokens_BNW)
+        table = pa.table(
+            {
+                "image_id": part["image_id"],
+                "split": part["split"],
+                "shape": pa.array([shape] * part.num_rows, pa.list_(pa.int32(), 2)),
+                "tokens": pa.array(rows, pa.large_binary()),
+            },
+        )
+        dataset.write_part(target, index, table.cast(schemas.SCHEMAS["features"]), "features", made_from)
+        progress.advance(part.num_rows)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of the images of one split, memory-mapped: ``tokens[k]`` is (N, W) float16 of ``image_ids[k]``."""
+
+    image_ids: list[str]
+    parts: list[np.ndarray]
+    part_of: np.ndarray
+    row_of: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @property
+    def patch_count(self) -> int:
+        """N, the vision tokens of an image."""
+        return self.parts[0].shape[1]
+
+    def take(self, images: np.ndarray) -> torch.Tensor:
+        """float32 features (B, N, W) of images by number."""
+        rows = [self.parts[self.part_of[image]][self.row_of[image]] for image in images]
+        return torch.from_numpy(np.stack(rows)).float()
+
+
+def load(folder: Path, split: str, only: Sequence[str] | None = None) -> Features:
+    """The features of a split's images, in the order of the table; ``only`` keeps some of them."""
+    wanted = None if only is None else set(only)
+    ids: list[str] = []
+    arrays: list[np.ndarray] = []
+    part_of: list[int] = []
+    row_of: list[int] = []
+    for table in dataset.iter_parts(folder):
+        splits = table["split"].to_pylist()
+        here = [
+            (row, image)
+            for row, image in enumerate(table["image_id"].to_pylist())
+            if splits[row] == split and (wanted is None or image in wanted)
+        ]
+        if not here:
+            continue
+        count, width = table["shape"][0].as_py()
+        tokens = table["tokens"].combine_chunks()
+        # Rows are of equal length, so that the column's bytes are one array: nothing is copied.
+        data = np.frombuffer(tokens.buffers()[2], np.float16)
+        offset = np.frombuffer(tokens.buffers()[1], np.int64)[tokens.offset] // 2
+        arrays.append(data[offset : offset + len(tokens) * count * width].reshape(len(tokens), count, width))
+        ids.extend(image for _, image in here)
+        part_of.extend([len(arrays) - 1] * len(here))
+        row_of.extend(row for row, _ in here)
+    return Features(ids, arrays, np.asarray(part_of), np.asarray(row_of))
+
+
+if __name__ == "__main__":
+    run_command(main)

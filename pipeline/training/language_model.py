@@ -1,0 +1,159 @@
+"""Stage ``language_model``: train the embedded profile's small LM on text alone, or fetch a pretrained one.
+
+The text is the training split's: behind a scene in words (its objects and their boxes) come the same turns
+that fine-tuning will ask behind an image. The model learns the language and the tasks; it never sees an image.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline import params as parameters
+from pipeline.console import run_command
+from pipeline.models import language_model as language_models
+from pipeline.models import vocabulary
+from pipeline.models.boxes import BoxFormat
+from pipeline.models.chat import ChatFormat, encode
+from pipeline.models.shared_prefix import read_prefix, read_turns
+from pipeline.params import Params, TrainedLanguageModelParams
+from pipeline.tables import dataset
+from pipeline.training import text
+from pipeline.training.losses import token_loss
+from pipeline.training.optimiser import MuonAdamW
+from pipeline.training.runtime import DATA, Progress, autocast, prepare, publish
+from pipeline.training.turns import Turns, split_by_length
+
+TARGET = DATA / "models/language_model"
+CURVE = DATA / "curves/language_model.csv"
+
+
+@dataclass(frozen=True)
+class TextScenes:
+    """Scenes in words and the turns about them: ``prefixes[k]`` are the ids of scene k."""
+
+    prefixes: list[np.ndarray]
+    turns: Turns
+
+
+def main() -> None:
+    """Write ``data/models/language_model`` from ``params.yaml``."""
+    params = parameters.load()
+    prepare(params.seed)
+    settings = params.language_model
+    publish(lambda folder: fetch(settings.pretrained.path, folder) if settings.name == "pretrained" else make(params, folder), TARGET)
+
+
+def fetch(path: str, folder: Path) -> None:
+    """Save a pretrained language model and its tokenizer as the stage's output."""
+    model, tokenizer = language_models.load(path)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_curve([])
+
+
+def make(params: Params, folder: Path) -> None:
+    """Train a language model on the training split's text and save it with its tokenizer."""
+    settings = params.language_model.trained
+    boxes = BoxFormat("bins", settings.box_bins)
+    sizes = text.sizes_of(DATA / "images")
+    rows = text.read_conversations(DATA / "conversations", "train", sizes, boxes)
+    images = list(dict.fromkeys(row["image_id"] for row in rows))
+    scenes = list(text.scenes_in_words(DATA / "objects", images, sizes, boxes, params.seed))
+    captions = dataset.read(DATA / "captions", ["image_id", "text"])
+    words = [*scenes, *captions["text"].to_pylist()]
+    words += [part for row in rows for part in (row["prompt"], row["reference"])]
+    tokenizer = vocabulary.build(words, boxes.words())
+    model = language_models.build(settings, tokenizer, params.seed)
+    chat = ChatFormat.of(tokenizer, vocabulary.IMAGE)
+    data = TextScenes(
+        [np.asarray(ids) for ids in encode(tokenizer, [chat.before_image + scene for scene in scenes])],
+        text.conversation_turns(rows, images, tokenizer, chat),
+    )
+    write_curve(train(model, data, settings, tokenizer.pad_token_id, params.seed))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def train(
+    model: nn.Module, data: TextScenes, settings: TrainedLanguageModelParams, pad: int, seed: int
+) -> list[dict]:
+    """Train a language model in place on turns behind scenes in words; returns the learning curve."""
+    generator = np.random.default_rng([seed, 5])
+    lengths = np.fromiter((len(prefix) for prefix in data.prefixes), np.int64, len(data.prefixes))
+    order = np.argsort(lengths, kind="stable")
+    optimiser = MuonAdamW(model, settings.learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=0.05, cycle_momentum=False
+    )
+    curve = []
+    model.train()
+    with Progress("language model", settings.steps) as progress:
+        for step in range(settings.steps):
+            batch = like_lengths(lengths, order, settings.batch_scenes, generator)
+            rows = np.stack([data.turns.draw(image, settings.turns, generator) for image in batch])
+            with autocast():
+                loss = step_loss(model, np.stack([data.prefixes[image] for image in batch]), data.turns, rows, pad)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            progress.advance(loss=loss.item())
+            if step % 10 == 0 or step == settings.steps - 1:
+                rate = schedule.get_last_lr()[0]
+                curve.append({"step": step + 1, "loss": round(loss.item(), 5), "learning_rate": rate})
+    model.eval()
+    return curve
+
+
+def step_loss(model: nn.Module, prefix: np.ndarray, turns: Turns, rows: np.ndarray, pad: int) -> torch.Tensor:
+    """Mean cross-entropy of the answers of turns ``rows`` (B, T) behind prefixes (B, P)."""
+    lengths = turns.lengths(rows)
+    order = np.argsort(lengths, axis=1, kind="stable")
+    rows, lengths = np.take_along_axis(rows, order, 1), np.take_along_axis(lengths, order, 1)
+    cut = split_by_length(lengths)
+    decoder, embed = model.get_decoder(), model.get_input_embeddings()
+    cache = read_prefix(decoder, embed(torch.from_numpy(prefix)))
+    total, count = torch.zeros(()), torch.zeros(())
+    for group in (rows[:, :cut], rows[:, cut:]):
+        if group.size:
+            ids, labels = turns.pad(group, pad)
+            hidden = read_turns(decoder, cache, embed(torch.from_numpy(ids)))
+            summed, labelled = token_loss(hidden, model.lm_head, torch.from_numpy(labels))
+            total, count = total + summed, count + labelled
+    return total / count.clamp_min(1)
+
+
+def like_lengths(
+    lengths: np.ndarray, order: np.ndarray, batch: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Scenes of one prefix length, drawn so that every scene is as likely as any other; no padding is needed.
+
+    Args:
+        lengths: tokens of each prefix.
+        order: the scenes sorted by length.
+        batch: scenes to draw.
+        generator: where chance comes from.
+    """
+    pivot = lengths[generator.integers(len(lengths))]
+    first, last = np.searchsorted(lengths[order], [pivot, pivot + 1])
+    return order[first + generator.choice(last - first, batch, replace=last - first < batch)]
+
+
+def write_curve(rows: list[dict]) -> None:
+    """Write the learning curve."""
+    CURVE.parent.mkdir(parents=True, exist_ok=True)
+    with CURVE.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ("step", "loss", "learning_rate"), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    run_command(main)

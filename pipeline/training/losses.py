@@ -1,0 +1,61 @@
+"""The losses: captions, and patches towards the words for what they show.
+
+Shapes: B images, R regions an image (padded), N vision tokens, D width of the language model, K tokens of a
+region's words (padded).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+
+def pool_regions(tokens_BND: torch.Tensor, weights_BRN: torch.Tensor) -> torch.Tensor:
+    """v (B, R, D): the mean of each region's projected patches, weighted by their coverage.
+
+    A row of ``weights_BRN`` that is all zero (padding) gives zero.
+    """
+    total = weights_BRN.sum(-1, keepdim=True).clamp_min(1e-6)
+    return torch.bmm((weights_BRN / total).to(tokens_BND.dtype), tokens_BND)
+
+
+def pool_words(embeddings_VD: torch.Tensor, ids_BRK: torch.Tensor, pad: int) -> torch.Tensor:
+    """w (B, R, D): the mean input embedding of the tokens of each region's words; ``pad`` marks no token."""
+    present = (ids_BRK != pad).unsqueeze(-1).to(embeddings_VD.dtype)
+    summed = (F.embedding(ids_BRK, embeddings_VD) * present).sum(-2)
+    return summed / present.sum(-2).clamp_min(1)
+
+
+def cosine_patch_loss(
+    tokens_BND: torch.Tensor,
+    weights_BRN: torch.Tensor,
+    embeddings_VD: torch.Tensor,
+    ids_BRK: torch.Tensor,
+    pad: int,
+) -> torch.Tensor:
+    """Mean over regions of 1 - cos(v, w): the patch loss of Jiang et al. (arXiv 2505.17316), a scalar.
+
+    The word embeddings are targets: no gradient reaches them. Without regions the loss is zero.
+    """
+    present_BR = (ids_BRK != pad).any(-1)
+    v_BRD = pool_regions(tokens_BND, weights_BRN)
+    w_BRD = pool_words(embeddings_VD.detach(), ids_BRK, pad)
+    distance_BR = 1 - F.cosine_similarity(v_BRD.float(), w_BRD.float(), dim=-1)
+    return (distance_BR * present_BR).sum() / present_BR.sum().clamp_min(1)
+
+
+PATCH_LOSSES = {"cosine": cosine_patch_loss}
+"""The forms that ``train.patch_loss.form`` names."""
+
+
+def token_loss(
+    hidden_XLD: torch.Tensor, head: torch.nn.Module, labels_XL: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Summed next-token cross-entropy and the number of labelled tokens; labels of -100 do not count.
+
+    Only labelled positions go through the head, so that the logits of prompts are never built.
+    """
+    targets = labels_XL[..., 1:]
+    labelled = targets != -100
+    logits = head(hidden_XLD[..., :-1, :][labelled])
+    return F.cross_entropy(logits.float(), targets[labelled], reduction="sum"), labelled.sum()

@@ -1,0 +1,95 @@
+"""What every training and evaluation command does first and last: seeds, determinism, whole outputs, progress."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from transformers import set_seed
+from transformers.utils import logging
+
+DATA = Path("data")
+WORK = Path(".work")
+
+
+def prepare(seed: int, threads: int | None = None) -> None:
+    """Fix every seed, ask for deterministic kernels, and quiet the libraries' notices."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if threads:
+        torch.set_num_threads(threads)
+    set_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def device() -> str:
+    """``cuda`` where there is one, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def autocast() -> torch.autocast:
+    """bfloat16 matrix products where the machine has them in hardware (GPU, AVX-512 BF16); float32 elsewhere."""
+    return torch.autocast(device(), torch.bfloat16, enabled=has_bfloat16())
+
+
+def has_bfloat16() -> bool:
+    """Whether bfloat16 products run in hardware here."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def publish(build: Callable[[Path], None], target: Path) -> None:
+    """Make a folder in the work area and move it to ``target`` only when it is whole."""
+    partial = WORK / "partial" / target
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    build(partial)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(partial, target)
+
+
+class Progress:
+    """A progress bar in a terminal, a line every tenth of the way elsewhere."""
+
+    def __init__(self, title: str, total: int) -> None:
+        self._console = Console(stderr=True)
+        self._title, self._total, self._done = title, total, 0
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(title, total=total, note="")
+
+    def advance(self, steps: int = 1, **notes: float) -> None:
+        """Some more steps are done; ``notes`` are shown beside the bar."""
+        before, self._done = self._done, self._done + steps
+        note = "  ".join(f"{name} {value:.3f}" for name, value in notes.items())
+        if self._console.is_terminal:
+            self._bar.update(self._task, advance=steps, note=note)
+        elif self._done * 10 // self._total > before * 10 // self._total:
+            self._console.print(f"{self._title}: {self._done} of {self._total}  {note}", highlight=False)
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()

@@ -1,0 +1,128 @@
+"""The two stages of training of an arm, as functions of parameters, seed and folders.
+
+Arms differ in the loss and in nothing else: weights before the first step, data, order and steps are those
+of the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import LlavaForConditionalGeneration, TrainerCallback
+
+from pipeline.models import llava
+from pipeline.models.boxes import BoxFormat
+from pipeline.models.chat import ChatFormat, encode
+from pipeline.models.vocabulary import IMAGE
+from pipeline.params import Params
+from pipeline.tables import dataset
+from pipeline.training import features as feature_tables
+from pipeline.training import supervision, text
+from pipeline.training.batches import Collator
+from pipeline.training.runtime import DATA, publish
+from pipeline.training.trainer import train
+
+ARMS = ("caption", "patch_aligned")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm with one seed: where it writes, below a root that ``data/`` or a study's folder can be."""
+
+    arm: str
+    seed: int
+    root: Path = DATA
+
+    @property
+    def pretrained(self) -> Path:
+        """The model after pre-training."""
+        return self.root / "models/pretrain" / self.arm
+
+    @property
+    def finetuned(self) -> Path:
+        """The model after fine-tuning."""
+        return self.root / "models/finetune" / self.arm
+
+    def curve(self, stage: str) -> Path:
+        """The learning curve of ``pretrain`` or ``finetune``."""
+        return self.root / "curves" / f"{stage}-{self.arm}.csv"
+
+    def work(self, stage: str) -> Path:
+        """Where the stage's checkpoints wait, so that a killed run goes on."""
+        return Path(".work") / "train" / self.root / f"{stage}-{self.arm}"
+
+
+def box_format(params: Params) -> BoxFormat:
+    """How the profile's language model writes boxes."""
+    if params.language_model.name == "trained":
+        return BoxFormat("bins", params.language_model.trained.box_bins)
+    return BoxFormat("llava")
+
+
+def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()) -> None:
+    """Train the projector on captions, and on patch words where the arm has them; the rest stays frozen."""
+    model, processor = llava.assemble(
+        DATA / "models/encoder", DATA / "models/language_model", params.train.projector, run.seed
+    )
+    tokenizer = processor.tokenizer
+    chat = ChatFormat.of(tokenizer, IMAGE)
+    features = feature_tables.load(DATA / "features", "train")
+    captions = dataset.read(DATA / "captions", ["image_id", "text"])
+    aligned = run.arm == "patch_aligned"
+    loss = params.train.patch_loss
+    patches = None
+    if aligned:
+        patches = supervision.load(
+            DATA / "patch_words", features.image_ids, tokenizer, loss.words, features.patch_count
+        )
+    settings = params.train.pretrain
+    collator = Collator(
+        features,
+        text.caption_turns(captions, features.image_ids, tokenizer, chat),
+        settings.turns,
+        tokenizer.pad_token_id,
+        run.seed,
+        patches,
+    )
+    model.requires_grad_(False)
+    model.model.multi_modal_projector.requires_grad_(True)
+    before = encode(tokenizer, [chat.before_image])[0]
+    train(
+        model, collator, before, settings, loss if aligned else None,
+        run.work("pretrain"), run.curve("pretrain"), run.seed, list(callbacks),
+    )  # fmt: skip
+    publish(lambda folder: llava.save(model, processor, folder), run.pretrained)
+
+
+def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()) -> None:
+    """Train projector and language model on conversations, from the arm's pre-trained projector."""
+    model, processor = llava.load(run.pretrained)
+    tokenizer = processor.tokenizer
+    chat = ChatFormat.of(tokenizer, IMAGE)
+    features = feature_tables.load(DATA / "features", "train")
+    rows = text.read_conversations(
+        DATA / "conversations", "train", text.sizes_of(DATA / "images"), box_format(params)
+    )
+    settings = params.train.finetune
+    collator = Collator(
+        features,
+        text.conversation_turns(rows, features.image_ids, tokenizer, chat),
+        settings.turns,
+        tokenizer.pad_token_id,
+        run.seed,
+    )
+    unfreeze(model)
+    before = encode(tokenizer, [chat.before_image])[0]
+    train(
+        model, collator, before, settings, None,
+        run.work("finetune"), run.curve("finetune"), run.seed, list(callbacks),
+    )  # fmt: skip
+    publish(lambda folder: llava.save(model, processor, folder), run.finetuned)
+
+
+def unfreeze(model: LlavaForConditionalGeneration) -> None:
+    """What fine-tuning trains: everything but the vision encoder."""
+    model.requires_grad_(True)
+    model.model.vision_tower.requires_grad_(False)

@@ -1,0 +1,99 @@
+"""Patch words as the arrays that the patch loss takes.
+
+Shapes: B images, R regions an image (padded), N patches of the grid, K tokens of a region's words (padded).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+
+from pipeline.errors import UserError
+from pipeline.models.chat import encode
+from pipeline.tables import dataset
+
+
+@dataclass(frozen=True)
+class PatchSupervision:
+    """Patch words of many images, ragged: region r covers ``patches[starts[r]:starts[r + 1]]``."""
+
+    patches: np.ndarray
+    coverage: np.ndarray
+    starts: np.ndarray
+    word_ids: np.ndarray
+    """(regions, K) token ids of the words, padded with ``pad``."""
+    firsts: np.ndarray
+    """Regions ``firsts[k]:firsts[k + 1]`` belong to image k."""
+    patch_count: int
+    pad: int
+
+    def batch(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (B, R, N) float32 and word ids (B, R, K) of some images; images without regions are zero."""
+        firsts, lasts = self.firsts[images], self.firsts[images + 1]
+        most = max(int((lasts - firsts).max()), 1)
+        weights = np.zeros((len(images), most, self.patch_count), np.float32)
+        words = np.full((len(images), most, self.word_ids.shape[1]), self.pad, np.int64)
+        for row, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
+            words[row, : last - first] = self.word_ids[first:last]
+            begin, end = self.starts[first], self.starts[last]
+            region = np.repeat(np.arange(last - first), np.diff(self.starts[first : last + 1]))
+            weights[row, region, self.patches[begin:end]] = self.coverage[begin:end]
+        return weights, words
+
+
+def load(folder: Path, images: Sequence[str], tokenizer, words: str, patch_count: int) -> PatchSupervision:
+    """Read the patch words of some images.
+
+    Args:
+        folder: the ``patch_words`` dataset.
+        images: image ids, in the order in which they will be numbered.
+        tokenizer: of the language model.
+        words: ``phrase`` takes all words of a phrase, ``head`` its head noun alone.
+        patch_count: N of the encoder that is trained with.
+
+    Raises:
+        UserError: the tables were made for another patch grid.
+    """
+    number = {image: index for index, image in enumerate(images)}
+    table = dataset.read(folder, ["image_id", "words", "grid", "patches", "coverage"])
+    if table.num_rows:
+        rows, columns = table["grid"][0].as_py()
+        if rows * columns != patch_count:
+            raise UserError(
+                f"{folder} was made for a {rows} x {columns} patch grid, but the encoder makes {patch_count} "
+                "patches: run `dvc repro patch_words` to make it for this encoder"
+            )
+    owner = np.fromiter((number.get(i, -1) for i in table["image_id"].to_pylist()), np.int64, table.num_rows)
+    order = np.argsort(owner, kind="stable")
+    order = order[owner[order] >= 0]
+    table, owner = table.take(order), owner[order]
+    ids = encode(tokenizer, [target_text(entry, words) for entry in table["words"].to_pylist()])
+    lengths = pc.list_value_length(table["patches"]).to_numpy()
+    return PatchSupervision(
+        patches=pc.list_flatten(table["patches"]).to_numpy(),
+        coverage=pc.list_flatten(table["coverage"]).to_numpy(),
+        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        word_ids=pad_ids(ids, tokenizer.pad_token_id),
+        firsts=np.searchsorted(owner, np.arange(len(images) + 1)),
+        patch_count=patch_count,
+        pad=tokenizer.pad_token_id,
+    )
+
+
+def target_text(words: list[dict], which: str) -> str:
+    """The text whose tokens make a region's target: all words of its phrase, or the head noun."""
+    chosen = [word["text"] for word in words if which == "phrase" or word["role"] == "head"]
+    return " ".join(chosen)
+
+
+def pad_ids(ids: Sequence[Sequence[int]], pad: int) -> np.ndarray:
+    """Ragged ids as (rows, K), padded on the right."""
+    width = max((len(row) for row in ids), default=1)
+    padded = np.full((len(ids), width), pad, np.int64)
+    for row, values in enumerate(ids):
+        padded[row, : len(values)] = values
+    return padded

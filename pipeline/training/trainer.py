@@ -1,0 +1,176 @@
+"""transformers' Trainer for both stages of training: captions (or answers), and patches towards words."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from torch.utils.data import SequentialSampler
+from transformers import LlavaForConditionalGeneration, Trainer, TrainerCallback, TrainingArguments
+
+from pipeline.models import llava
+from pipeline.models.shared_prefix import read_prefix, read_turns
+from pipeline.params import OptimisationParams, PatchLossParams
+from pipeline.training.batches import Collator, Schedule
+from pipeline.training.optimiser import MuonAdamW
+from pipeline.training.losses import PATCH_LOSSES, token_loss
+from pipeline.training.runtime import device, has_bfloat16
+
+LOG_EVERY = 10
+
+
+class PatchAlignedTrainer(Trainer):
+    """Minimises L_caption + beta * L_patch (Jiang et al., arXiv 2505.17316); the caption arm has beta = 0.
+
+    Batches are those of `pipeline.training.batches.Collator`: features of the frozen encoder, and turns.
+    """
+
+    def __init__(self, *args, before_image: list[int], patch_loss: PatchLossParams | None, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._before_image = torch.tensor(before_image, dtype=torch.long)
+        self._patch_loss = patch_loss
+        self.parts: dict[str, list[torch.Tensor]] = {}
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """The scalar loss of a batch; its parts are kept in ``parts`` until they are logged."""
+        bare = self.accelerator.unwrap_model(model)
+        tokens_BND = llava.project(bare, inputs["features"])
+        caption = caption_loss(bare, self._before_image.to(tokens_BND.device), tokens_BND, inputs)
+        self.parts.setdefault("caption_loss", []).append(caption.detach())
+        loss = caption
+        if self._patch_loss is not None:
+            patch = PATCH_LOSSES[self._patch_loss.form](
+                tokens_BND,
+                inputs["region_weights"],
+                bare.get_input_embeddings().weight,
+                inputs["region_words"],
+                bare.config.pad_token_id,
+            )
+            self.parts.setdefault("patch_loss", []).append(patch.detach())
+            loss = caption + self._patch_loss.beta * patch
+        return (loss, {}) if return_outputs else loss
+
+    def create_optimizer(self, *args, **kwargs):
+        """Muon and AdamW over what requires gradients."""
+        if self.optimizer is None:
+            self.optimizer = MuonAdamW(self.model, self.args.learning_rate, self.args.weight_decay)
+        return self.optimizer
+
+    def log(self, logs, *args, **kwargs) -> None:
+        """Log the loss's parts, averaged since the last time, beside what Trainer logs."""
+        if "loss" in logs:
+            logs.update({name: float(torch.stack(values).mean()) for name, values in self.parts.items()})
+            self.parts.clear()
+        super().log(logs, *args, **kwargs)
+
+    def _get_train_sampler(self, *args, **kwargs):
+        return SequentialSampler(self.train_dataset)  # the schedule is shuffled already
+
+
+def caption_loss(
+    model: LlavaForConditionalGeneration, before_image: torch.Tensor, tokens_BND: torch.Tensor, inputs: dict
+) -> torch.Tensor:
+    """Mean cross-entropy of the answers' tokens, each turn behind its image alone."""
+    decoder, embed = llava.decoder_of(model), model.get_input_embeddings()
+    cache = read_prefix(decoder, llava.prefix_embeddings(model, before_image, tokens_BND))
+    sums, counts = zip(
+        *[
+            token_loss(read_turns(decoder, cache, embed(ids)), model.lm_head, labels)
+            for ids, labels in zip(inputs["ids"], inputs["labels"], strict=True)
+        ],
+        strict=True,
+    )
+    return torch.stack(sums).sum() / torch.stack(counts).sum().clamp_min(1)
+
+
+class Curve(TrainerCallback):
+    """Writes what is logged as a CSV file, a row a time; a resumed run goes on where the checkpoint was."""
+
+    COLUMNS = ("step", "loss", "caption_loss", "patch_loss", "learning_rate", "grad_norm")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Rewrite the curve from the state's history, which a checkpoint carries."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.COLUMNS, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(entry for entry in state.log_history if "loss" in entry)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        """Append a row."""
+        if logs and "loss" in logs:
+            with self._path.open("a", newline="") as file:
+                writer = csv.DictWriter(file, self.COLUMNS, extrasaction="ignore", lineterminator="\n")
+                writer.writerow({"step": state.global_step, **logs})
+
+
+def train(
+    model: LlavaForConditionalGeneration,
+    collator: Collator,
+    before_image: list[int],
+    settings: OptimisationParams,
+    patch_loss: PatchLossParams | None,
+    work: Path,
+    curve: Path,
+    seed: int,
+    callbacks: list[TrainerCallback] | None = None,
+) -> None:
+    """Train the parameters of ``model`` that require gradients; take up a checkpoint in ``work`` if there is one.
+
+    Args:
+        model: changed in place.
+        collator: makes batches of places of the schedule.
+        before_image: token ids that stand before the image.
+        settings: steps, batch, learning rate.
+        patch_loss: its form and weight; None for the caption arm and for fine-tuning.
+        work: folder for checkpoints, removed at the end.
+        curve: CSV file of the learning curve.
+        seed: of the data's order.
+        callbacks: further callbacks.
+    """
+    schedule = Schedule.of(len(collator.features), settings.steps * settings.batch_images, seed)
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch_images,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=round(settings.warmup * settings.steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=1.0,
+        logging_steps=LOG_EVERY,
+        save_steps=settings.save_every,
+        save_total_limit=1,
+        seed=seed,
+        report_to="none",
+        use_cpu=device() == "cpu",
+        bf16=has_bfloat16(),
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+        disable_tqdm=not os.isatty(2),
+    )
+    trainer = PatchAlignedTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=schedule,
+        data_collator=collator,
+        callbacks=[Curve(curve), *(callbacks or [])],
+        before_image=before_image,
+        patch_loss=patch_loss,
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(work))
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def last_checkpoint(work: Path) -> str | None:
+    """The newest whole checkpoint: Trainer writes ``trainer_state.json`` last."""
+    whole = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
+    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
+

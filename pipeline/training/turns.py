@@ -1,0 +1,93 @@
+"""Tokenised turns, grouped by image, and the padded batches drawn from them.
+
+A *turn* is what follows the image: a prompt and an answer, of which the answer's tokens are learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.models.chat import encode
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Ragged token ids of many turns, sorted by image.
+
+    ``tokens[starts[i]:starts[i + 1]]`` is turn i, of which the first ``prompts[i]`` tokens are the prompt;
+    turns ``firsts[k]:firsts[k + 1]`` are about image k.
+    """
+
+    tokens: np.ndarray
+    starts: np.ndarray
+    prompts: np.ndarray
+    firsts: np.ndarray
+
+    @classmethod
+    def of(cls, tokenizer, prompts: Sequence[str], answers: Sequence[str], images: np.ndarray, count: int) -> Turns:
+        """Tokenise turns.
+
+        Args:
+            tokenizer: of the language model.
+            prompts: text of each turn up to the answer.
+            answers: text of each answer with the template's ending.
+            images: (turns,) number of each turn's image, 0 to ``count`` - 1, ascending.
+            count: images.
+        """
+        asked, answered = encode(tokenizer, prompts), encode(tokenizer, answers)
+        rows = [np.asarray(a + b, np.int32) for a, b in zip(asked, answered, strict=True)]
+        lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+        return cls(
+            tokens=np.concatenate(rows) if rows else np.empty(0, np.int32),
+            starts=np.concatenate([[0], np.cumsum(lengths)]),
+            prompts=np.fromiter((len(row) for row in asked), np.int64, len(rows)),
+            firsts=np.searchsorted(images, np.arange(count + 1)),
+        )
+
+    def lengths(self, rows: np.ndarray) -> np.ndarray:
+        """Tokens of each of some turns."""
+        return self.starts[rows + 1] - self.starts[rows]
+
+    def draw(self, image: int, count: int, generator: np.random.Generator) -> np.ndarray:
+        """``count`` turns about an image: without repeats while there are enough."""
+        first, last = self.firsts[image], self.firsts[image + 1]
+        return first + draw_some(last - first, count, generator)
+
+    def pad(self, rows: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and labels (…, L) of turns ``rows`` (…), padded on the right; labels cover the answers alone."""
+        lengths = self.lengths(rows)
+        offsets = np.arange(lengths.max())
+        present = offsets < lengths[..., None]
+        index = np.where(present, self.starts[rows][..., None] + offsets, 0)
+        ids = np.where(present, self.tokens[index], pad).astype(np.int64)
+        learned = present & (offsets >= self.prompts[rows][..., None])
+        return ids, np.where(learned, ids, IGNORED)
+
+
+def draw_some(available: int, count: int, generator: np.random.Generator) -> np.ndarray:
+    """``count`` of ``available`` places in random order; places come again only when there are too few."""
+    rounds = [generator.permutation(available) for _ in range(-(-count // available))]
+    return np.concatenate(rounds)[:count]
+
+
+def split_by_length(lengths: np.ndarray) -> int:
+    """Where to cut sorted columns of turns in two so that the least padding is computed.
+
+    Args:
+        lengths: (B, T), each row ascending: column j then holds turns of like length.
+
+    Returns:
+        The number of columns in the first, shorter group; T when one group is as good.
+    """
+    longest = lengths.max(0)
+    turns = len(longest)
+    # A second pass costs about as much as a few columns of short turns, hence the margin.
+    costs = [cut * longest[cut - 1] + (turns - cut) * longest[-1] for cut in range(1, turns)]
+    whole = turns * longest[-1]
+    best = int(np.argmin(costs)) + 1 if costs else turns
+    return best if costs and costs[best - 1] < 0.85 * whole else turns
