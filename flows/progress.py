@@ -23,8 +23,10 @@ def artifact_key(stage: str, what: str) -> str:
 @contextmanager
 def progress(stage: str, total: int, done: int = 0) -> Iterator[Callable[[], None]]:
     """Show progress over ``total`` shards, of which ``done`` are done; gives a function to call for each."""
-    artifact = create_progress_artifact(
-        100 * done / total, artifact_key(stage, "progress"), f"shards of {stage}"
+    # Typed for asynchronous flows too; called from a synchronous one, it gives the id itself.
+    artifact = cast(
+        UUID,
+        create_progress_artifact(100 * done / total, artifact_key(stage, "progress"), f"shards of {stage}"),
     )
     told = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
