@@ -53,7 +53,7 @@ server-stop: env ## stop it
 	@python -m flows.server stop
 
 lock: env ## write requirements.lock anew from pyproject.toml
-	@uv pip compile pyproject.toml --extra dev --generate-hashes --no-header \
+	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links -o requirements.lock
 
 clean-all: ## leave the tree as it was cloned (what you put into data/raw stays)
