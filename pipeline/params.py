@@ -145,7 +145,7 @@ class TrainedEncoderParams(Section):
     steps: Positive = Field(description="Optimiser steps.")
     batch_size: Positive = Field(description="Image-caption pairs a step.")
     learning_rate: float = Field(gt=0, description="Peak learning rate.")
-    crops: Share = Field(description="Share of the batches made of object crops with short captions.")
+    views: Share = Field(description="Share of the batches made of views of a few objects, with short texts.")
 
 
 class PretrainedEncoderParams(Section):

@@ -129,7 +129,9 @@ def decompose(
     texts = [
         " ".join(word["text"] for word in words if word["role"] in CONTENT_ROLES) for words in regions.words
     ]
-    truth = [[place[token] for token in dict.fromkeys(ids) if token in place] for ids in encode(tokenizer, texts)]
+    truth = [
+        [place[token] for token in dict.fromkeys(ids) if token in place] for ids in encode(tokenizer, texts)
+    ]
     rows = [row for row, found in enumerate(truth) if found]
     best = torch.from_numpy(regions.coverage.argmax(1))
     tokens_TD = tokens_BND[torch.from_numpy(regions.image), best][rows]
@@ -143,7 +145,9 @@ def region_vectors(tokens_BND: torch.Tensor, regions: Regions) -> torch.Tensor:
     weights = torch.from_numpy(regions.coverage).unsqueeze(1)
     return torch.cat(
         [
-            pool_regions(tokens_BND[regions.image[start : start + BATCH]], weights[start : start + BATCH]).squeeze(1)
+            pool_regions(
+                tokens_BND[regions.image[start : start + BATCH]], weights[start : start + BATCH]
+            ).squeeze(1)
             for start in range(0, len(regions.image), BATCH)
         ]
     )
@@ -167,5 +171,3 @@ def similarity_table(tokens_BND: torch.Tensor, table: torch.Tensor, tokenizer, r
         .append_column("coverage", coverage)
         .select(schemas.SCHEMAS["similarity_maps"].names)
     )
-
-

@@ -38,6 +38,7 @@ def open_clip_config(params: TrainedEncoderParams, image_size: int, vocabulary: 
             "layers": params.layers,
             "head_width": HEAD_WIDTH,
             "pool_type": "avg",
+            "pos_embed_type": "sin_cos_2d",
         },
         "text_cfg": {
             "context_length": TEXT_CONTEXT,

@@ -65,6 +65,8 @@ METRICS = (
            "the answered box overlaps the true one by half or more"),
     Metric("referring.miou", "Referring expressions", "Mean IoU", "number", 1,
            "overlap of answered and true box; unparsable answers count as zero"),
+    Metric("region.accuracy", "Region descriptions", "Accuracy", "share", 1,
+           "asked what is in a box, the model says the object with its attributes"),
     Metric("question.accuracy", "Questions", "Accuracy", "share", 1, "the answer equals the reference"),
     Metric("instruction.accuracy", "Instructions", "Followed", "share", 1,
            "the answer has the asked form and the right content"),
@@ -78,11 +80,13 @@ Estimates = dict[str, Estimate]
 def write_estimates(path: Path, estimates: Mapping[str, Estimate]) -> None:
     """Write ``{metric key: {value, low, high, n}}`` as JSON, rounded to six decimals."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rounded = {
-        key: {name: round(number, 6) for name, number in asdict(estimate).items()}
-        for key, estimate in estimates.items()
-    }
-    path.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
+    table = {key: rounded(asdict(estimate)) for key, estimate in estimates.items()}
+    path.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+
+
+def rounded(estimate: Mapping[str, float]) -> dict[str, float]:
+    """An estimate's numbers as they are written: to six decimals."""
+    return {name: round(number, 6) for name, number in estimate.items()}
 
 
 def read_estimates(path: Path) -> Estimates:

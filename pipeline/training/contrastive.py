@@ -1,8 +1,9 @@
 """Contrastive training of the embedded profile's encoder: images against their captions, with open_clip.
 
-Two kinds of batch: whole scenes with a caption, and views of one object with a short text. A view keeps the
-patches around an object and drops the rest (as FLIP drops patches, arXiv 2212.00794); its text names the
-object. No patch is ever given a label: the text is compared with the mean of the view's patches.
+Two kinds of batch: whole images with a caption, and views of a few objects with a short text. A view keeps
+the patches around its objects and drops the rest (as FLIP drops patches, arXiv 2212.00794); its text names
+them: "a red cup and a blue star". No patch is ever given a label: the text is compared with the mean of all
+patches of the view.
 
 Shapes: B images, N patches, W width of the tower, E width of the shared space, K patches of a view.
 """
@@ -17,12 +18,16 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision.transforms.functional import rgb_to_grayscale
 
-from pipeline.models.encoder import PIXEL_MEAN, PIXEL_STD
+from pipeline.models.encoder import PIXEL_MEAN, PIXEL_STD, TEXT_CONTEXT
 from pipeline.params import TrainedEncoderParams
 from pipeline.training.images import normalise
+from pipeline.training.optimiser import MuonAdamW
 
-VIEWS = (3, 4, 5)  # patches a side of an object's view, drawn anew for every batch
+WINDOW = 4  # patches a side of the window around an object
+GREY = 0.35  # share of views in grey, whose texts leave attributes out: shape has to tell them apart
+OBJECTS = (1, 1, 1, 2, 3)  # objects of a view: one of these for every batch
 MAX_SCALE = math.log(100)  # CLIP's bound on the logit scale
 
 
@@ -30,16 +35,46 @@ MAX_SCALE = math.log(100)  # CLIP's bound on the logit scale
 class ContrastiveData:
     """Training images and the texts about them.
 
-    ``pixels`` is (images, 3, H, W) uint8. Texts are token ids, padded. ``caption_image`` and ``object_image``
-    number the image of each caption and object; ``object_centre`` is (objects, 2), x and y in patches.
+    ``pixels`` is (images, 3, H, W) uint8. ``caption_image`` numbers the image of each caption. Objects are
+    sorted by image: ``firsts[i]:firsts[i + 1]`` are those of image i, with their centres (objects, 2), x and y
+    in patches. Texts are token ids without an end; ``joint`` is the token between two objects.
     """
 
     pixels: np.ndarray
-    caption_ids: torch.Tensor
+    caption_ids: list[list[int]]
     caption_image: np.ndarray
-    object_ids: torch.Tensor
-    object_image: np.ndarray
+    object_ids: list[list[int]]
+    label_ids: list[list[int]]
     object_centre: np.ndarray
+    firsts: np.ndarray
+    joint: int
+    eos: int
+
+    def views(
+        self, count: int, batch: int, labels: bool, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, list[list[int]]]:
+        """Images (B,), ``count`` objects of each (B, count), and the text that names them.
+
+        With ``labels`` the text leaves attributes out.
+        """
+        found = np.diff(self.firsts)
+        images = generator.choice(np.flatnonzero(found >= count), batch)
+        ranks = generator.random((batch, found.max()))
+        ranks[np.arange(found.max()) >= found[images, None]] = 2
+        objects = self.firsts[images][:, None] + ranks.argsort(1)[:, :count]
+        texts, names = [], self.label_ids if labels else self.object_ids
+        for row in objects:
+            joined = [token for place in row for token in (*names[place], self.joint)]
+            texts.append(joined[:-1])
+        return images, objects, texts
+
+    def pad(self, texts: list[list[int]]) -> torch.Tensor:
+        """Texts as (B, L), each closed with the end-of-text token, padded with 0."""
+        closed = [[*text[: TEXT_CONTEXT - 1], self.eos] for text in texts]
+        padded = np.zeros((len(closed), max(map(len, closed))), np.int64)
+        for row, ids in enumerate(closed):
+            padded[row, : len(ids)] = ids
+        return torch.from_numpy(padded)
 
 
 def train(
@@ -52,31 +87,29 @@ def train(
     """Train an open_clip model in place; ``on_step`` is told step, loss and learning rate."""
     generator = np.random.default_rng([seed, 3])
     grid = model.visual.grid_size[0]
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
-        lr=params.learning_rate,
-        betas=(0.9, 0.98),
-    )
+    most = int(np.diff(data.firsts).max(initial=0))
+    optimiser = MuonAdamW(model, params.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, params.learning_rate, total_steps=params.steps, pct_start=0.1, cycle_momentum=False
     )
     model.train()
     for step in range(params.steps):
-        if len(data.object_image) and generator.random() < params.crops:
-            rows = generator.choice(len(data.object_image), params.batch_size, replace=False)
-            texts, images = data.object_ids[rows], data.object_image[rows]
-            side = min(int(generator.choice(VIEWS)), grid)
-            keep = view_patches(data.object_centre[rows], side, grid, generator)
+        if len(data.object_ids) and generator.random() < params.views:
+            count = int(generator.choice([k for k in OBJECTS if k <= most]))
+            grey = generator.random() < GREY
+            images, objects, texts = data.views(count, params.batch_size // count, grey, generator)
+            keep = windows(data.object_centre[objects], grid, generator)
         else:
-            batch = max(params.batch_size // 2, 2)  # whole scenes have more patches and longer texts
-            rows = generator.choice(len(data.caption_image), batch, replace=False)
-            texts, images, keep = data.caption_ids[rows], data.caption_image[rows], None
-        pixels = normalise(torch.from_numpy(data.pixels[images]), PIXEL_MEAN, PIXEL_STD)
-        texts = texts[:, : int((texts != 0).sum(1).max())]
+            rows = generator.choice(len(data.caption_image), max(params.batch_size // 4, 2), replace=False)
+            grey = False
+            images, texts, keep = data.caption_image[rows], [data.caption_ids[row] for row in rows], None
+        pixels = torch.from_numpy(data.pixels[images])
+        if grey:
+            pixels = rgb_to_grayscale(pixels, 3)
+        pixels = normalise(pixels, PIXEL_MEAN, PIXEL_STD)
+        ids = data.pad(texts)
         loss = contrastive_loss(
-            embed_view(model.visual, pixels, keep), embed_text(model, texts), model.logit_scale.exp(), texts
+            embed_view(model.visual, pixels, keep), embed_text(model, ids), model.logit_scale.exp(), ids
         )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -89,14 +122,18 @@ def train(
     model.eval()
 
 
-def view_patches(centre: np.ndarray, side: int, grid: int, generator: np.random.Generator) -> torch.Tensor:
-    """Patches (B, K) of a ``side`` x ``side`` window about each centre (B, 2), moved by up to one patch."""
-    corner = np.round(centre - side / 2 + generator.uniform(-0.7, 0.7, centre.shape)).astype(np.int64)
+def windows(centres: np.ndarray, grid: int, generator: np.random.Generator) -> torch.Tensor:
+    """Patches (B, K) of a `WINDOW` x `WINDOW` window about each of a row's centres (B, objects, 2).
+
+    Windows are moved by up to a patch at random, and may overlap.
+    """
+    side = min(WINDOW, grid)
+    corner = np.round(centres - side / 2 + generator.uniform(-0.7, 0.7, centres.shape)).astype(np.int64)
     corner = corner.clip(0, grid - side)
     offset = np.arange(side)
-    rows = corner[:, 1, None] + offset
-    columns = corner[:, 0, None] + offset
-    return torch.from_numpy((rows[:, :, None] * grid + columns[:, None, :]).reshape(len(centre), -1))
+    rows = corner[..., 1, None] + offset
+    columns = corner[..., 0, None] + offset
+    return torch.from_numpy((rows[..., :, None] * grid + columns[..., None, :]).reshape(len(centres), -1))
 
 
 def embed_view(visual: nn.Module, pixels: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:

@@ -13,6 +13,7 @@ from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.models import encoder as encoders
 from pipeline.models import vocabulary
+from pipeline.models.chat import encode
 from pipeline.params import Params
 from pipeline.tables import dataset
 from pipeline.training.contrastive import ContrastiveData, train
@@ -69,46 +70,47 @@ def make(params: Params, folder: Path) -> None:
 
 def read(params: Params, size: int):
     """The training split's pixels and texts, and the tokenizer of the texts."""
-    pixels, numbers = [], {}
-    captions, caption_image, texts, object_image, centres = [], [], [], [], []
+    pixels, owners = [], []
+    numbers: dict[str, int] = {}
+    captions: list[str] = []
+    caption_image: list[int] = []
+    texts: list[str] = []
+    labels: list[str] = []
+    centres: list[np.ndarray] = []
     columns = ("images", "captions", "objects")
     for images, captioned, objects in zip(*(dataset.iter_parts(DATA / name) for name in columns), strict=True):
         images = images.filter(pc.equal(images["split"], "train"))
         if not images.num_rows:
             continue
-        numbers.update({image: len(numbers) + row for row, image in enumerate(images["image_id"].to_pylist())})
+        here = images.select(["image_id", "width", "height"]).to_pylist()
+        numbers |= {row["image_id"]: len(numbers) + place for place, row in enumerate(here)}
+        scale = {row["image_id"]: size / min(row["width"], row["height"]) for row in here}
         pixels.append(pixels_of(images, params.source.path, size))
-        scale = {
-            image: size / min(width, height)
-            for image, width, height in zip(
-                *(images[name].to_pylist() for name in ("image_id", "width", "height")), strict=True
-            )
-        }
         for row in captioned.to_pylist():
-            captions.append(row["text"])
-            caption_image.append(numbers[row["image_id"]])
+            if row["image_id"] in scale:
+                captions.append(row["text"])
+                caption_image.append(numbers[row["image_id"]])
         for row in objects.select(["image_id", "label", "attributes", "box"]).to_pylist():
-            x0, y0, x1, y1 = row["box"]
-            centre = np.array([x0 + x1, y0 + y1]) / 2 * scale[row["image_id"]]
-            texts.append(short_text(row["label"], row["attributes"], len(texts)))
-            object_image.append(numbers[row["image_id"]])
-            centres.append(centre / params.encoder.trained.patch_size)
-    tokenizer = vocabulary.build([*captions, *texts], add_eos=True)
-
-    def encode(lines: list[str]) -> torch.Tensor:
-        if not lines:
-            return torch.empty(0, 1, dtype=torch.long)
-        return tokenizer(
-            lines, padding=True, truncation=True, max_length=encoders.TEXT_CONTEXT, return_tensors="pt"
-        )["input_ids"]
-
+            if row["image_id"] in scale:
+                x0, y0, x1, y1 = row["box"]
+                middle = np.array([x0 + x1, y0 + y1]) / 2 * scale[row["image_id"]]
+                texts.append(short_text(row["label"], row["attributes"], len(texts)))
+                labels.append(row["label"])
+                owners.append(numbers[row["image_id"]])
+                centres.append(middle / params.encoder.trained.patch_size)
+    tokenizer = vocabulary.build([*captions, *texts, "and"], add_eos=True)
+    order = np.argsort(np.asarray(owners, np.int64), kind="stable")
+    object_ids, label_ids = encode(tokenizer, texts), encode(tokenizer, labels)
     data = ContrastiveData(
         pixels=np.concatenate(pixels),
-        caption_ids=encode(captions),
+        caption_ids=encode(tokenizer, captions),
         caption_image=np.asarray(caption_image),
-        object_ids=encode(texts),
-        object_image=np.asarray(object_image),
-        object_centre=np.asarray(centres).reshape(-1, 2),
+        object_ids=[object_ids[place] for place in order],
+        label_ids=[label_ids[place] for place in order],
+        object_centre=np.asarray(centres).reshape(-1, 2)[order],
+        firsts=np.searchsorted(np.asarray(owners, np.int64)[order], np.arange(len(numbers) + 1)),
+        joint=encode(tokenizer, ["and"])[0][0],
+        eos=tokenizer.eos_token_id,
     )
     return data, tokenizer
 
@@ -117,7 +119,7 @@ def short_text(label: str, attributes: list[str], number: int) -> str:
     """A short text for an object, its wording varied by the object's number."""
     full = " ".join([*attributes, label])
     article = "an" if full[0] in "aeiou" else "a"
-    return (f"{article} {full}", full, f"{article} {full}", label)[number % 4]
+    return (f"{article} {full}", full)[number % 2]
 
 
 def write_curve(rows: list[dict]) -> None:

@@ -7,6 +7,8 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
 ADAM_BETAS = (0.9, 0.95)
+OUTSIDE = ("embed", "lm_head")
+"""Parts of names of matrices whose rows or columns are words or places: AdamW's, as Muon's author advises."""
 
 
 class MuonAdamW(Optimizer):
@@ -18,7 +20,7 @@ class MuonAdamW(Optimizer):
 
     def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        inside = [p for name, p in named if p.ndim == 2 and not ("embed_tokens" in name or "lm_head" in name)]
+        inside = [p for name, p in named if p.ndim == 2 and not any(word in name for word in OUTSIDE)]
         chosen = {id(p) for p in inside}
         rest = [p for _, p in named if id(p) not in chosen]
         self._parts: list[Optimizer] = []

@@ -1,0 +1,93 @@
+"""Stage ``evaluate@ARM``: an arm on the test split, after pre-training and after fine-tuning."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pipeline import params as parameters
+from pipeline.console import run_command
+from pipeline.evaluation import subjects as loading
+from pipeline.evaluation.analysis import analyse
+from pipeline.evaluation.answers import Reader, predict, summarise
+from pipeline.evaluation.subjects import Subjects
+from pipeline.models import llava
+from pipeline.params import Params
+from pipeline.tables import dataset
+from pipeline.tables.dataset import Provenance
+from pipeline.tables.metrics import Estimates, write_estimates
+from pipeline.training.runtime import DATA, Progress, prepare, publish
+from pipeline.training.stages import ARMS, Run
+
+
+def main() -> None:
+    """Evaluate one arm of ``params.yaml``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arm", choices=ARMS, required=True)
+    arm = parser.parse_args().arm
+    params = parameters.load()
+    prepare(params.seed)
+    run = Run(arm, params.seed)
+    subjects = loading.load(params, DATA)
+    publish(lambda folder: evaluate(params, run, subjects, folder), DATA / "evaluation" / arm)
+
+
+def evaluate(params: Params, run: Run, subjects: Subjects, folder: Path) -> Estimates:
+    """Write an arm's estimates, predictions and similarity maps; returns the estimates after fine-tuning."""
+    settings, seed, made_from = params.evaluate, params.seed, Provenance(params.evaluate.digest())
+    with Progress(f"evaluate {run.arm}", 4) as progress:
+        model, processor = llava.load(run.pretrained)
+        estimates, maps = analyse(
+            model, processor.tokenizer, subjects.features, subjects.regions, settings, seed
+        )
+        estimates |= summarise(
+            captions_of(model, processor, subjects, params), subjects.world, settings, seed
+        )
+        write_estimates(folder / "pretrained.json", estimates)
+        dataset.write_part(folder / "similarity_maps", 0, maps, "similarity_maps", made_from)
+        progress.advance()
+
+        model, processor = llava.load(run.finetuned)
+        tokenizer = processor.tokenizer
+        estimates, maps = analyse(model, tokenizer, subjects.features, subjects.regions, settings, seed)
+        dataset.write_part(folder / "similarity_maps_finetuned", 0, maps, "similarity_maps", made_from)
+        progress.advance()
+
+        reader = loading.image_reader(model, tokenizer, subjects)
+        predictions = predict(reader, subjects.rows, subjects.world, subjects.boxes, settings)
+        dataset.write_part(folder / "predictions", 0, predictions, "predictions", made_from)
+        estimates |= summarise(predictions, subjects.world, settings, seed)
+        write_estimates(folder / "metrics.json", estimates)
+        progress.advance()
+
+        blank = loading.mean_image(subjects.features)
+        blind = loading.image_reader(model, tokenizer, subjects, blank)
+        guesses = predict(blind, subjects.rows, subjects.world, subjects.boxes, settings)
+        write_estimates(folder / "no_image.json", summarise(guesses, subjects.world, settings, seed))
+        progress.advance()
+    return estimates
+
+
+def captions_of(model, processor, subjects: Subjects, params: Params):
+    """Predictions for the caption examples, asked as in pre-training: no question, the caption follows."""
+    reader = loading.image_reader(model, processor.tokenizer, subjects)
+    rows = [row for row in subjects.rows if row["task"] == "caption"]
+    plain = _Unasked(reader.chat)
+    unasked = Reader(
+        reader.decoder, reader.head, reader.tokenizer, plain, reader.prefixes, reader.prefix_length
+    )
+    return predict(unasked, rows, subjects.world, subjects.boxes, params.evaluate)
+
+
+class _Unasked:
+    """A chat format whose prompt is that of captions, whatever is asked."""
+
+    def __init__(self, chat) -> None:
+        self._chat = chat
+
+    def prompt(self, user: str) -> str:
+        return self._chat.caption_prompt()
+
+
+if __name__ == "__main__":
+    run_command(main)

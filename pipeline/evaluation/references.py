@@ -1,0 +1,123 @@
+"""Stage ``references``: floors and the ceiling, which stand beside the arms.
+
+Floors: the projector before any training, the commonest answer of the training split, and one of the image's
+true boxes at random. Ceiling: the language model given the scene in words instead of the image.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import params as parameters
+from pipeline.console import run_command
+from pipeline.evaluation import referring, vqa
+from pipeline.evaluation import subjects as loading
+from pipeline.evaluation.analysis import analyse
+from pipeline.evaluation.answers import predict, score, summarise
+from pipeline.evaluation.statistics import estimate
+from pipeline.evaluation.subjects import Subjects
+from pipeline.models import language_model as language_models
+from pipeline.models import llava
+from pipeline.params import Params
+from pipeline.tables.metrics import Estimates, rounded
+from pipeline.training import text
+from pipeline.training.runtime import DATA, Progress, prepare, publish
+
+GUESSED = ("question", "instruction", "region")
+"""Tasks whose answers a guesser can know from the training split."""
+
+
+def main() -> None:
+    """Write ``data/evaluation/references`` from ``params.yaml``."""
+    params = parameters.load()
+    prepare(params.seed)
+    subjects = loading.load(params, DATA)
+    publish(
+        lambda folder: write(references(params, subjects, DATA, params.seed), folder),
+        DATA / "evaluation/references",
+    )
+
+
+def references(params: Params, subjects: Subjects, data: Path, seed: int) -> dict[str, Estimates]:
+    """Estimates by reference."""
+    with Progress("references", 4) as progress:
+        found = {"untrained projector": untrained(params, subjects, data, seed)}
+        progress.advance()
+        found["constant answer"] = constant(params, subjects, data)
+        progress.advance()
+        found["random true box"] = random_box(params, subjects)
+        progress.advance()
+        found["scene in words"] = in_words(params, subjects, data)
+        progress.advance()
+    return found
+
+
+def untrained(params: Params, subjects: Subjects, data: Path, seed: int) -> Estimates:
+    """The projector with the weights that training starts from."""
+    model, processor = llava.assemble(
+        data / "models/encoder", data / "models/language_model", params.train.projector, seed
+    )
+    estimates, _ = analyse(
+        model, processor.tokenizer, subjects.features, subjects.regions, params.evaluate, params.seed
+    )
+    return estimates
+
+
+def constant(params: Params, subjects: Subjects, data: Path) -> Estimates:
+    """The training split's commonest answer to each kind of example, whatever the image."""
+    rows = [row for row in subjects.rows if row["task"] in GUESSED]
+    seen = text.read_conversations(
+        data / "conversations", "train", text.sizes_of(data / "images"), subjects.boxes
+    )
+    seen = [row for row in seen if row["task"] in GUESSED]
+    said = vqa.constant_answers(
+        [row["reference"] for row in seen],
+        [(row["task"], row["kind"]) for row in seen],
+        [(row["task"], row["kind"]) for row in rows],
+    )
+    predictions = score(rows, said, subjects.world, subjects.boxes)
+    return summarise(predictions, subjects.world, params.evaluate, params.seed)
+
+
+def random_box(params: Params, subjects: Subjects) -> Estimates:
+    """One of the image's true boxes, drawn at random: its expected score, not a draw."""
+    rows = [row for row in subjects.rows if row["task"] == "referring"]
+    if not rows:
+        return {}
+    candidates = [
+        np.array([found["box"] for found in subjects.world.objects[row["image_id"]]]) for row in rows
+    ]
+    floor = referring.random_box_floor(np.array([row["box"] for row in rows], np.float64), candidates)
+    settings = params.evaluate
+    return {
+        "referring.accuracy": estimate(floor.hit, settings.bootstrap, params.seed),
+        "referring.miou": estimate(floor.iou, settings.bootstrap, params.seed),
+    }
+
+
+def in_words(params: Params, subjects: Subjects, data: Path) -> Estimates:
+    """The language model as it was before it saw an image, with the scene's objects and boxes as text."""
+    if not any(subjects.world.objects.values()):
+        return {}
+    model, tokenizer = language_models.load(data / "models/language_model")
+    reader = loading.text_reader(model.eval(), tokenizer, subjects, data, params.seed)
+    predictions = predict(reader, subjects.rows, subjects.world, subjects.boxes, params.evaluate)
+    return summarise(predictions, subjects.world, params.evaluate, params.seed)
+
+
+def write(found: Mapping[str, Estimates], folder: Path) -> None:
+    """Write ``{reference: {metric key: estimate}}`` as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = {
+        name: {key: rounded(asdict(value)) for key, value in values.items()} for name, values in found.items()
+    }
+    (folder / "metrics.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,212 @@
+"""``make study``: the arms over several seeds, side by side, with paired differences and 95 % intervals.
+
+Data, encoder, language model and features are those of ``dvc repro`` under the profile in ``params.yaml``,
+made once. A seed changes the projector's first weights and the order of the data, the same for both arms.
+Arms run at the same time, one process each. Everything lies under ``data/study``; what is there already is
+not run again, so a killed study goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from transformers import LlavaForConditionalGeneration, TrainerCallback
+
+from pipeline import params as parameters
+from pipeline.console import run_command
+from pipeline.errors import UserError
+from pipeline.evaluation import subjects as loading
+from pipeline.evaluation.answers import predict, summarise
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.references import references
+from pipeline.evaluation.statistics import over_seeds, paired_over_seeds
+from pipeline.params import Params
+from pipeline.tables import digests
+from pipeline.tables.metrics import METRICS, Estimates, read_estimates, rounded
+from pipeline.training.runtime import DATA, prepare, publish
+from pipeline.training.stages import ARMS, Run, finetune, pretrain
+
+CURVE_METRICS = ("referring.accuracy", "question.accuracy", "instruction.accuracy", "captioning.objects")
+
+
+def main() -> None:
+    """Run the study, or one arm of one seed of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5, help="how many seeds")
+    parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    params = parameters.load()
+    root = DATA / "study" / study_digest(params)
+    if options.arm:
+        one(params, Run(options.arm, options.seed, root / f"seed-{options.seed}"))
+        return
+    if options.seeds < 2:
+        raise UserError(f"--seeds {options.seeds}: an interval over seeds needs two or more")
+    for needed in ("features", "patch_words", "models/encoder", "models/language_model"):
+        if not (DATA / needed).exists():
+            raise UserError(
+                f"data/{needed} is missing: run `dvc repro features patch_words language_model` first"
+            )
+    seeds = [params.seed + number for number in range(options.seeds)]
+    for seed in seeds:
+        side_by_side(root, seed)
+    floors = root / "references.json"
+    if not floors.exists():
+        prepare(params.seed)
+        found = references(params, loading.load(params, DATA), DATA, params.seed)
+        table = {name: {k: rounded(asdict(v)) for k, v in values.items()} for name, values in found.items()}
+        floors.write_text(json.dumps(table, indent=2) + "\n")
+    result = gather(root, seeds, f"make study SEEDS={options.seeds}")
+    (DATA / "study.json").write_text(json.dumps(result, indent=2) + "\n")
+    show(result)
+
+
+def study_digest(params: Params) -> str:
+    """What the study's results depend on: every setting but where shards run and what the report draws."""
+    inputs = digests.of_value(
+        [
+            digests.of_files(DATA / name, "*.safetensors")
+            for name in ("models/encoder", "models/language_model")
+        ]
+    )
+    settings = params.model_dump(mode="json", exclude={"profile", "compute", "report"})
+    return digests.of_value([settings, inputs])
+
+
+def side_by_side(root: Path, seed: int) -> None:
+    """Run what is missing of a seed: each arm in a process of its own, the cores shared out."""
+    missing = [arm for arm in ARMS if not (root / f"seed-{seed}" / arm / "metrics.json").exists()]
+    threads = max(1, (os.cpu_count() or 1) // max(len(missing), 1))
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "pipeline.evaluation.study", "--arm", arm, "--seed", str(seed)],
+            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+        )
+        for arm in missing
+    ]
+    failed = [process.args for process in running if process.wait() != 0]
+    if failed:
+        raise UserError(f"seed {seed} did not finish (see above); run the same command again to go on")
+
+
+def one(params: Params, run: Run) -> None:
+    """Pre-train, fine-tune and evaluate one arm with one seed."""
+    prepare(run.seed)
+    if not run.pretrained.exists():
+        pretrain(params, run)
+    if not run.finetuned.exists():
+        finetune(params, run, [TaskCurve(params, run)])
+    subjects = loading.load(params, DATA)
+    publish(lambda folder: evaluate(params, run, subjects, folder), run.root / run.arm)
+
+
+class TaskCurve(TrainerCallback):
+    """Scores the tasks on the validation split at even intervals of fine-tuning."""
+
+    def __init__(self, params: Params, run: Run, points: int = 6) -> None:
+        self._params, self._path = params, run.curve("tasks").with_suffix(".json")
+        self._subjects = loading.load(params, DATA, "validation", examples=300)
+        self._every = max(1, params.train.finetune.steps // points)
+        self._rows: dict[str, dict] = json.loads(self._path.read_text()) if self._path.exists() else {}
+
+    def on_step_end(self, args, state, control, model: LlavaForConditionalGeneration = None, **kwargs):
+        """Score when it is time."""
+        if state.global_step % self._every == 0:
+            model.eval()
+            reader = loading.image_reader(model, self._tokenizer, self._subjects)
+            rows = [row for row in self._subjects.rows if row["task"] != "region"]
+            found = predict(reader, rows, self._subjects.world, self._subjects.boxes, self._params.evaluate)
+            estimates = summarise(found, self._subjects.world, self._params.evaluate, self._params.seed)
+            self._rows[str(state.global_step)] = {
+                key: estimates[key].value for key in CURVE_METRICS if key in estimates
+            }
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(json.dumps(self._rows, indent=2) + "\n")
+            model.train()
+
+    @property
+    def _tokenizer(self):
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(DATA / "models/language_model")
+
+
+def gather(root: Path, seeds: Sequence[int], command: str) -> dict:
+    """Means, paired differences (patch_aligned - caption) and intervals over seeds, as ``study.json`` holds them."""
+    stages = {"": "metrics.json", "pretrained.": "pretrained.json", "no image.": "no_image.json"}
+    found: dict[str, dict[str, list[Estimates]]] = {
+        stage: {arm: [read_estimates(root / f"seed-{s}" / arm / name) for s in seeds] for arm in ARMS}
+        for stage, name in stages.items()
+    }
+    floors = json.loads((root / "references.json").read_text())
+    metrics, pretrained = {}, {}
+    for metric in METRICS:
+        for stage, table in (("", metrics), ("pretrained.", pretrained)):
+            arms = {
+                arm: [run[metric.key].value for run in runs if metric.key in run]
+                for arm, runs in found[stage].items()
+            }
+            if any(len(values) != len(seeds) for values in arms.values()):
+                continue
+            entry = {
+                "arms": {arm: asdict(over_seeds(values)) for arm, values in arms.items()},
+                "difference": asdict(paired_over_seeds(arms["patch_aligned"], arms["caption"]).estimate),
+                "references": {
+                    name: values[metric.key] for name, values in floors.items() if metric.key in values
+                },
+            }
+            for arm in ARMS:
+                blind = [run[metric.key].value for run in found["no image."][arm] if metric.key in run]
+                if stage == "" and len(blind) == len(seeds):
+                    entry["references"][f"no image: {arm}"] = asdict(over_seeds(blind))
+            table[metric.key] = entry
+    return {
+        "command": command,
+        "commit": subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        ).stdout.strip(),
+        "seeds": len(seeds),
+        "metrics": metrics,
+        "pretrained": pretrained,
+        "curves": curves(root, seeds),
+    }
+
+
+def curves(root: Path, seeds: Sequence[int]) -> dict:
+    """Each task over fine-tuning steps, mean and interval over seeds, on the validation split."""
+    runs = {
+        arm: [json.loads((root / f"seed-{s}/curves/tasks-{arm}.json").read_text()) for s in seeds]
+        for arm in ARMS
+    }
+    result: dict[str, dict] = {}
+    for key in CURVE_METRICS:
+        for arm, histories in runs.items():
+            steps = [
+                step for step in histories[0] if all(key in history.get(step, {}) for history in histories)
+            ]
+            points = [over_seeds(np.array([history[step][key] for history in histories])) for step in steps]
+            result.setdefault(key, {})[arm] = {
+                "step": [int(step) for step in steps],
+                **{name: [getattr(point, name) for point in points] for name in ("value", "low", "high")},
+            }
+    return result
+
+
+def show(result: dict) -> None:
+    """Print where the study's numbers are and the report that shows them."""
+    console = Console()
+    console.print(f"{result['seeds']} seeds: data/study.json. `dvc repro -f report` puts them on the page.")
+
+
+if __name__ == "__main__":
+    run_command(main)
