@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import UserError
 from pipeline.tables import digests
@@ -50,13 +50,12 @@ class ScenesParams(Section):
     overlap: Share = Field(description="Largest share of an object that a nearer one may hide.")
     captions: Positive = Field(description="Captions a scene.")
 
-    @model_validator(mode="after")
-    def _ordered(self) -> ScenesParams:
-        for name in ("objects", "object_size"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name}: the first number ({low}) must not be above the second ({high})")
-        return self
+    @field_validator("objects", "object_size")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError(f"the first number ({value[0]}) must not be above the second ({value[1]})")
+        return value
 
 
 class CocoParams(Section):
@@ -193,9 +192,12 @@ class LanguageModelParams(Section):
 class ProjectorParams(Section):
     """The projector between encoder and language model."""
 
-    kind: Literal["linear", "mlp"] = Field(description="mlp: two layers with a GELU between, as in LLaVA-1.5.")
+    kind: Literal["linear", "mlp"] = Field(
+        description="mlp: two layers with a GELU between, as in LLaVA-1.5."
+    )
     feature_layers: list[int] = Field(
-        min_length=1, description="Layers of the encoder that are projected, side by side; LLaVA-1.5 takes [-2]."
+        min_length=1,
+        description="Layers of the encoder that are projected, side by side; LLaVA-1.5 takes [-2].",
     )
 
 

@@ -25,10 +25,13 @@ Tables = dict[str, pa.Table]
 class Block(Protocol):
     """A stage's work on shards. Instances are picklable, so that shards can run in other processes."""
 
-    stage: str
-    """The stage's name, as in ``dvc.yaml``."""
-    outputs: tuple[str, ...]
-    """The tables that it makes, ``rejects`` aside."""
+    @property
+    def stage(self) -> str:
+        """The stage's name, as in ``dvc.yaml``."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The tables that it makes, ``rejects`` aside."""
 
     def shard_count(self) -> int:
         """How many shards there are."""
