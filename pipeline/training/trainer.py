@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 from pathlib import Path
 
 import torch
 from torch.utils.data import SequentialSampler
-from transformers import LlavaForConditionalGeneration, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    LlavaForConditionalGeneration,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from pipeline.models import llava
 from pipeline.models.shared_prefix import read_prefix, read_turns
@@ -17,7 +23,7 @@ from pipeline.params import OptimisationParams, PatchLossParams
 from pipeline.training.batches import Collator, Schedule
 from pipeline.training.optimiser import MuonAdamW
 from pipeline.training.losses import PATCH_LOSSES, token_loss
-from pipeline.training.runtime import device, has_bfloat16
+from pipeline.training.runtime import Progress, device, has_bfloat16
 
 LOG_EVERY = 10
 
@@ -84,6 +90,31 @@ def caption_loss(
         strict=True,
     )
     return torch.stack(sums).sum() / torch.stack(counts).sum().clamp_min(1)
+
+
+class Bar(TrainerCallback):
+    """Shows how far training is, in place of Trainer's own printing."""
+
+    def __init__(self, title: str, steps: int) -> None:
+        self._progress = Progress(title, steps)
+        self._loss = float("nan")
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Show the bar, where a resumed run starts."""
+        self._progress.__enter__()
+        self._progress.advance(state.global_step)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """One step further."""
+        self._progress.advance(loss=self._loss)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        """Keep the loss that is shown."""
+        self._loss = float((logs or {}).get("loss", self._loss))
+
+    def on_train_end(self, args, state, control, **kwargs):
+        """Take the bar away."""
+        self._progress.__exit__(None, None, None)
 
 
 class Curve(TrainerCallback):
@@ -154,7 +185,7 @@ def train(
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
-        disable_tqdm=not os.isatty(2),
+        disable_tqdm=True,
     )
     trainer = PatchAlignedTrainer(
         model=model,
@@ -165,6 +196,9 @@ def train(
         before_image=before_image,
         patch_loss=patch_loss,
     )
+    for printer in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(printer)
+    trainer.add_callback(Bar(curve.stem, settings.steps))
     trainer.train(resume_from_checkpoint=last_checkpoint(work))
     shutil.rmtree(work, ignore_errors=True)
 
