@@ -75,7 +75,7 @@ def analyse(
             for start in range(0, len(features), BATCH)
         ]
     )
-    table = model.get_input_embeddings().weight
+    table = torch.as_tensor(model.get_input_embeddings().weight)
     values = align(tokens_BND, table, tokenizer, regions)
     values["compression.before"] = compression.token_entropy(features.take(np.arange(len(features))))
     values["compression.after"] = compression.token_entropy(tokens_BND)

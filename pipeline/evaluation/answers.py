@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.evaluation import captioning, instructions, naming, referring, vqa
 from pipeline.evaluation.statistics import estimate
 from pipeline.models.boxes import BoxFormat
-from pipeline.models.chat import ChatFormat, encode
+from pipeline.models.chat import encode
 from pipeline.models.generation import answer_all
 from pipeline.params import EvaluateParams
 from pipeline.tables import schemas
@@ -45,10 +46,11 @@ class World:
 class Reader:
     """A language model that answers prompts behind prefixes of its own: images, or scenes in words."""
 
-    decoder: torch.nn.Module
+    decoder: PreTrainedModel
     head: torch.nn.Module
-    tokenizer: object
-    chat: ChatFormat
+    tokenizer: PreTrainedTokenizerBase
+    ask: Callable[[str], str]
+    """What stands between image and answer for a prompt, such as `ChatFormat.prompt`."""
     prefixes: Callable[[Sequence[str]], torch.Tensor]
     """Prefix embeddings (B, P, D) of images by id; all of equal length."""
     prefix_length: Callable[[str], int]
@@ -65,7 +67,7 @@ class Reader:
             LONGEST_ANSWER,
             batch,
         )
-        return [self.tokenizer.decode(row, skip_special_tokens=True).strip() for row in tokens]
+        return [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip() for row in tokens]
 
 
 def choose(rows: list[dict], most: int) -> list[dict]:
@@ -84,7 +86,7 @@ def predict(
     """Answer the examples and score them: the ``predictions`` table, in the order of ``rows``."""
     said = reader.answer(
         [row["image_id"] for row in rows],
-        [reader.chat.prompt(row["prompt"]) for row in rows],
+        [reader.ask(row["prompt"]) for row in rows],
         settings.batch_size,
     )
     return score(rows, said, world, boxes)

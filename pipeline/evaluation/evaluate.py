@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.evaluation import subjects as loading
 from pipeline.evaluation.analysis import analyse
-from pipeline.evaluation.answers import Reader, predict, summarise
+from pipeline.evaluation.answers import predict, summarise
 from pipeline.evaluation.subjects import Subjects
 from pipeline.models import llava
+from pipeline.models.chat import ChatFormat
+from pipeline.models.vocabulary import IMAGE
 from pipeline.params import Params
 from pipeline.tables import dataset
 from pipeline.tables.dataset import Provenance
@@ -72,21 +75,9 @@ def captions_of(model, processor, subjects: Subjects, params: Params):
     """Predictions for the caption examples, asked as in pre-training: no question, the caption follows."""
     reader = loading.image_reader(model, processor.tokenizer, subjects)
     rows = [row for row in subjects.rows if row["task"] == "caption"]
-    plain = _Unasked(reader.chat)
-    unasked = Reader(
-        reader.decoder, reader.head, reader.tokenizer, plain, reader.prefixes, reader.prefix_length
-    )
+    chat = ChatFormat.of(processor.tokenizer, IMAGE)
+    unasked = replace(reader, ask=lambda _: chat.caption_prompt())
     return predict(unasked, rows, subjects.world, subjects.boxes, params.evaluate)
-
-
-class _Unasked:
-    """A chat format whose prompt is that of captions, whatever is asked."""
-
-    def __init__(self, chat) -> None:
-        self._chat = chat
-
-    def prompt(self, user: str) -> str:
-        return self._chat.caption_prompt()
 
 
 if __name__ == "__main__":

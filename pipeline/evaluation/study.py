@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from transformers import LlavaForConditionalGeneration, TrainerCallback
+from transformers import TrainerCallback
 
 from pipeline import params as parameters
 from pipeline.console import run_command
@@ -119,7 +119,7 @@ class TaskCurve(TrainerCallback):
         self._every = max(1, params.train.finetune.steps // points)
         self._rows: dict[str, dict] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
-    def on_step_end(self, args, state, control, model: LlavaForConditionalGeneration = None, **kwargs):
+    def on_step_end(self, args, state, control, model=None, **kwargs):
         """Score when it is time."""
         if state.global_step % self._every == 0:
             model.eval()
@@ -142,14 +142,15 @@ class TaskCurve(TrainerCallback):
 
 
 def gather(root: Path, seeds: Sequence[int], command: str) -> dict:
-    """Means, paired differences (patch_aligned - caption) and intervals over seeds, as ``study.json`` holds them."""
+    """What ``study.json`` holds: means, paired differences (patch_aligned - caption) and intervals."""
     stages = {"": "metrics.json", "pretrained.": "pretrained.json", "no image.": "no_image.json"}
     found: dict[str, dict[str, list[Estimates]]] = {
         stage: {arm: [read_estimates(root / f"seed-{s}" / arm / name) for s in seeds] for arm in ARMS}
         for stage, name in stages.items()
     }
     floors = json.loads((root / "references.json").read_text())
-    metrics, pretrained = {}, {}
+    metrics: dict[str, dict] = {}
+    pretrained: dict[str, dict] = {}
     for metric in METRICS:
         for stage, table in (("", metrics), ("pretrained.", pretrained)):
             arms = {

@@ -77,7 +77,8 @@ def image_reader(
             features = subjects.features.take([number[image] for image in images])
         return llava.prefix_embeddings(model, before, llava.project(model, features))
 
-    return Reader(llava.decoder_of(model), model.lm_head, tokenizer, chat, prefixes, lambda image: length)
+    decoder = llava.decoder_of(model)
+    return Reader(decoder, model.lm_head, tokenizer, chat.prompt, prefixes, lambda image: length)
 
 
 def mean_image(features: Features, most: int = 500) -> torch.Tensor:
@@ -96,9 +97,8 @@ def text_reader(decoder, tokenizer, subjects: Subjects, data: Path, seed: int) -
     def prefixes(wanted: Sequence[str]) -> torch.Tensor:
         return embed(torch.tensor([ids[image] for image in wanted]))
 
-    return Reader(
-        decoder.get_decoder(), decoder.lm_head, tokenizer, chat, prefixes, lambda image: len(ids[image])
-    )
+    inner, head = decoder.get_decoder(), decoder.lm_head
+    return Reader(inner, head, tokenizer, chat.prompt, prefixes, lambda image: len(ids[image]))
 
 
 def _by_image(folder: Path, wanted: set[str]) -> dict[str, list[dict]]:

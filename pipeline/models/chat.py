@@ -36,7 +36,10 @@ class ChatFormat:
         assistant = {"role": "assistant", "content": [{"type": "text", "text": _ASSISTANT}]}
         rendered = tokenizer.apply_chat_template([user, assistant], tokenize=False)
         if image_token not in rendered:  # a template for text alone: the image opens the user's turn
-            plain = [{"role": "user", "content": image_token + _USER}, {"role": "assistant", "content": _ASSISTANT}]
+            plain = [
+                {"role": "user", "content": image_token + _USER},
+                {"role": "assistant", "content": _ASSISTANT},
+            ]
             rendered = tokenizer.apply_chat_template(plain, tokenize=False)
         try:
             before_image, rest = rendered.split(image_token)
@@ -44,8 +47,8 @@ class ChatFormat:
             before_assistant, after = rest.split(_ASSISTANT)
         except ValueError as error:
             raise UserError(
-                f"language_model: the chat template does not hold one {image_token}, one user and one assistant "
-                f"turn in order (it gave {rendered!r}); give the tokenizer a chat template that does"
+                f"language_model: the chat template does not hold one {image_token}, one user and "
+                f"one assistant turn in order (it gave {rendered!r}); give the tokenizer a chat template that does"
             ) from error
         return cls(before_image, before_user, before_assistant, after, image_token)
 
@@ -54,7 +57,7 @@ class ChatFormat:
         return f"{self.before_user}{user}{self.before_assistant}"
 
     def caption_prompt(self) -> str:
-        """What stands between the image and a caption in pre-training: the assistant's opening, no question."""
+        """What stands between image and caption in pre-training: the assistant's opening, no question."""
         return self.before_assistant
 
     def answer(self, assistant: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -15,6 +16,9 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, CLIPVisionCo
 
 from pipeline.errors import UserError
 from pipeline.params import TrainedEncoderParams
+
+if TYPE_CHECKING:
+    from open_clip.transformer import VisionTransformer
 
 # CLIP's own normalisation (Radford et al., 2021), which open_clip and transformers share.
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -56,7 +60,7 @@ def open_clip_config(params: TrainedEncoderParams, image_size: int, vocabulary: 
 
 
 def image_processor(image_size: int):
-    """The preprocessing of a trained encoder: shorter side to ``image_size``, centre crop, CLIP's mean and std."""
+    """A trained encoder's preprocessing: shorter side resized, centre crop, CLIP's mean and std."""
     from transformers import CLIPImageProcessor
 
     return CLIPImageProcessor(
@@ -67,7 +71,9 @@ def image_processor(image_size: int):
     )
 
 
-def to_transformers(visual: nn.Module, image_size: int, patch_size: int, projection: int) -> CLIPVisionModel:
+def to_transformers(
+    visual: VisionTransformer, image_size: int, patch_size: int, projection: int
+) -> CLIPVisionModel:
     """An open_clip ``VisionTransformer`` as transformers' ``CLIPVisionModel``, weights and all.
 
     Hidden states are equal to open_clip's before its final layer norm (a test holds them to 1e-5).
@@ -108,7 +114,9 @@ def to_transformers(visual: nn.Module, image_size: int, patch_size: int, project
             state[f"{here}mlp.fc1.{part}"] = getattr(block.mlp.c_fc, part)
             state[f"{here}mlp.fc2.{part}"] = getattr(block.mlp.c_proj, part)
     prefix = "vision_model." if any(k.startswith("vision_model.") for k in model.state_dict()) else ""
-    model.load_state_dict({prefix + key: value.detach().clone() for key, value in state.items()}, strict=False)
+    model.load_state_dict(
+        {prefix + key: value.detach().clone() for key, value in state.items()}, strict=False
+    )
     missing = set(model.state_dict()) - {prefix + key for key in state} - {f"{prefix}embeddings.position_ids"}
     if missing:
         raise RuntimeError(f"these weights of the CLIP tower were not converted: {sorted(missing)}")

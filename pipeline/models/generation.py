@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache
 
 
 @torch.inference_mode()
 def greedy(
-    decoder: nn.Module, head: nn.Module, prompt_BPD: torch.Tensor, eos: int, limit: int
+    decoder: PreTrainedModel, head: nn.Module, prompt_BPD: torch.Tensor, eos: int, limit: int
 ) -> list[list[int]]:
     """Token ids that follow each prompt, the end of text left out; at most ``limit`` tokens.
 
@@ -42,7 +43,7 @@ def greedy(
 
 
 def answer_all(
-    decoder: nn.Module,
+    decoder: PreTrainedModel,
     head: nn.Module,
     prefixes: Callable[[np.ndarray], torch.Tensor],
     prefix_lengths: np.ndarray,

@@ -10,7 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, Lfm2Config, Lfm2ForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Lfm2Config,
+    Lfm2ForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from pipeline.errors import UserError
 from pipeline.params import TrainedLanguageModelParams
@@ -18,31 +24,31 @@ from pipeline.params import TrainedLanguageModelParams
 CONVOLUTION = 3  # tokens that a short convolution sees
 
 
-def build(params: TrainedLanguageModelParams, tokenizer: PreTrainedTokenizerFast, seed: int) -> Lfm2ForCausalLM:
+def build(
+    params: TrainedLanguageModelParams, tokenizer: PreTrainedTokenizerFast, seed: int
+) -> Lfm2ForCausalLM:
     """An untrained language model for a tokenizer's vocabulary.
 
     Input embeddings and output head are not tied, as in Vicuna: tying would pull the input embeddings, the
     targets of the patch loss, towards what predicts them.
     """
-    torch.manual_seed(seed)
-    return Lfm2ForCausalLM(
-        Lfm2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=params.width,
-            intermediate_size=params.hidden,
-            block_auto_adjust_ff_dim=False,
-            num_hidden_layers=len(params.layers),
-            num_attention_heads=params.heads,
-            num_key_value_heads=params.heads,
-            layer_types=list(params.layers),
-            conv_L_cache=CONVOLUTION,
-            tie_word_embeddings=False,
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            attn_implementation="sdpa",
-        )
+    config = Lfm2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=params.width,
+        intermediate_size=params.hidden,
+        block_auto_adjust_ff_dim=False,
+        num_hidden_layers=len(params.layers),
+        num_attention_heads=params.heads,
+        num_key_value_heads=params.heads,
+        layer_types=list(params.layers),
+        conv_L_cache=CONVOLUTION,
+        tie_word_embeddings=False,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
     )
+    torch.manual_seed(seed)
+    return Lfm2ForCausalLM(config)
 
 
 def load(path: str | Path):
@@ -51,10 +57,13 @@ def load(path: str | Path):
     Raises:
         UserError: the path holds no causal language model.
     """
-    path = Path(path) if Path(path).exists() else path
-    gguf = isinstance(path, Path) and path.suffix == ".gguf"
-    where, options = (path.parent, {"gguf_file": path.name}) if gguf else (path, {})
+    file = Path(path)
+    gguf = file.suffix == ".gguf" and file.exists()
+    where, options = (file.parent, {"gguf_file": file.name}) if gguf else (path, {})
     try:
-        return AutoModelForCausalLM.from_pretrained(where, **options), AutoTokenizer.from_pretrained(where, **options)
+        model = AutoModelForCausalLM.from_pretrained(where, **options)
+        return model, AutoTokenizer.from_pretrained(where, **options)
     except (OSError, ValueError) as error:
-        raise UserError(f"language_model: no causal language model could be loaded from {path}: {error}") from error
+        raise UserError(
+            f"language_model: no causal language model could be loaded from {path}: {error}"
+        ) from error

@@ -9,8 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
-from transformers import AutoProcessor, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+from transformers import (
+    AutoProcessor,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedModel,
+)
 
 from pipeline.models import encoder as encoders
 from pipeline.models import language_model as language_models
@@ -34,14 +39,14 @@ def assemble(
     config = LlavaConfig(
         vision_config=tower.config,
         text_config=decoder.config,
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
         projector_hidden_act="gelu" if projector.kind == "mlp" else "linear",
         vision_feature_select_strategy="default",
         vision_feature_layer=projector.feature_layers,
         image_seq_length=(tower.config.image_size // patch_size) ** 2,
         tie_word_embeddings=decoder.config.tie_word_embeddings,
-        pad_token_id=tokenizer.pad_token_id,
     )
+    config.pad_token_id = tokenizer.pad_token_id
     torch.manual_seed(seed)
     model = LlavaForConditionalGeneration(config)
     model.model.vision_tower.load_state_dict(tower.state_dict())
@@ -77,7 +82,7 @@ def project(model: LlavaForConditionalGeneration, features_BNW: torch.Tensor) ->
     return model.model.multi_modal_projector(features_BNW)
 
 
-def decoder_of(model: LlavaForConditionalGeneration) -> nn.Module:
+def decoder_of(model: LlavaForConditionalGeneration) -> PreTrainedModel:
     """The language model without its head."""
     return model.model.language_model
 
@@ -85,6 +90,6 @@ def decoder_of(model: LlavaForConditionalGeneration) -> nn.Module:
 def prefix_embeddings(
     model: LlavaForConditionalGeneration, before_image: torch.Tensor, tokens_BND: torch.Tensor
 ) -> torch.Tensor:
-    """Embeddings (B, P, D) of what all turns share: the ids before the image (1-D), then its vision tokens."""
+    """Embeddings (B, P, D) of what turns share: the ids before the image (1-D), then its vision tokens."""
     opening = model.get_input_embeddings()(before_image).to(tokens_BND.dtype)
     return torch.cat([opening.expand(tokens_BND.shape[0], -1, -1), tokens_BND], dim=1)

@@ -12,21 +12,20 @@ H attention heads, G heads of keys and values, E width of a head.
 from __future__ import annotations
 
 import torch
-from torch import nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 
 _NAME = "shared_prefix"
 
 
-def read_prefix(decoder: nn.Module, prefix_BPD: torch.Tensor) -> Cache:
+def read_prefix(decoder: PreTrainedModel, prefix_BPD: torch.Tensor) -> Cache:
     """What a decoder (a language model without its head) holds after a prefix of embeddings."""
     cache = DynamicCache(config=decoder.config)
     decoder(inputs_embeds=prefix_BPD, past_key_values=cache, use_cache=True)
     return cache
 
 
-def read_turns(decoder: nn.Module, prefix: Cache, embeds_BTLD: torch.Tensor) -> torch.Tensor:
+def read_turns(decoder: PreTrainedModel, prefix: Cache, embeds_BTLD: torch.Tensor) -> torch.Tensor:
     """Hidden states (B, T, L, D) of T turns an image, each behind its image alone. Pad turns on the right.
 
     Gradients flow into the prefix. Turns have two tokens or more.
@@ -48,7 +47,7 @@ def read_turns(decoder: nn.Module, prefix: Cache, embeds_BTLD: torch.Tensor) -> 
 
 
 class _Turns(DynamicCache):
-    """The cache that turns see: the prefix's length and states, while keys and values stay with the prefix."""
+    """The cache that turns see: the prefix's length and states; keys and values stay with the prefix."""
 
     def __init__(self, prefix: Cache, turns: int) -> None:
         super().__init__()
@@ -63,7 +62,9 @@ class _Turns(DynamicCache):
         return (layer.keys, key_states), (layer.values, value_states)
 
     def get_conv_state(self, layer_idx: int, state_idx: int = 0) -> torch.Tensor:
-        return self._prefix.get_conv_state(layer_idx, state_idx=state_idx)
+        state = self._prefix.get_conv_state(layer_idx, state_idx=state_idx)
+        assert state is not None  # the prefix was read
+        return state
 
     def update_conv_state(self, conv_states, layer_idx, state_idx=0, **kwargs) -> torch.Tensor:
         state = self.get_conv_state(layer_idx, state_idx)

@@ -1,1 +1,1 @@
-"""Training: the frozen parts of the embedded profile, then the projector and the language model of each arm."""
+"""Training: the embedded profile's frozen parts, then the projector and the language model of each arm."""

@@ -54,7 +54,7 @@ class Collator:
     supervision: PatchSupervision | None = None
 
     def __call__(self, places: list[tuple[int, int]]) -> dict:
-        """A batch: features (B, N, W), groups of (ids, labels) (B, T, L), and the regions' weights and words."""
+        """A batch: features (B, N, W), groups of ids and labels (B, T, L), and regions' weights and words."""
         images = np.asarray([image for image, _ in places])
         rows = np.stack(
             [
@@ -74,5 +74,8 @@ class Collator:
         }
         if self.supervision is not None:
             weights, words = self.supervision.batch(images)
-            batch["region_weights"], batch["region_words"] = torch.from_numpy(weights), torch.from_numpy(words)
+            batch["region_weights"], batch["region_words"] = (
+                torch.from_numpy(weights),
+                torch.from_numpy(words),
+            )
         return batch

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,6 +26,10 @@ from pipeline.params import TrainedEncoderParams
 from pipeline.training.images import normalise
 from pipeline.training.optimiser import MuonAdamW
 
+if TYPE_CHECKING:
+    from open_clip.model import CLIP
+    from open_clip.transformer import VisionTransformer
+
 WINDOW = 4  # patches a side of the window around an object
 GREY = 0.35  # share of views in grey, whose texts leave attributes out: shape has to tell them apart
 OBJECTS = (1, 1, 1, 2, 3)  # objects of a view: one of these for every batch
@@ -36,7 +41,7 @@ class ContrastiveData:
     """Training images and the texts about them.
 
     ``pixels`` is (images, 3, H, W) uint8. ``caption_image`` numbers the image of each caption. Objects are
-    sorted by image: ``firsts[i]:firsts[i + 1]`` are those of image i, with their centres (objects, 2), x and y
+    sorted by image: ``firsts[i]:firsts[i + 1]`` are those of image i, with their centres (objects, 2) as x, y
     in patches. Texts are token ids without an end; ``joint`` is the token between two objects.
     """
 
@@ -78,7 +83,7 @@ class ContrastiveData:
 
 
 def train(
-    model: nn.Module,
+    model: CLIP,
     data: ContrastiveData,
     params: TrainedEncoderParams,
     seed: int,
@@ -118,7 +123,7 @@ def train(
         schedule.step()
         with torch.no_grad():
             model.logit_scale.clamp_(0, MAX_SCALE)
-        on_step(step, loss.item(), schedule.get_last_lr()[0])
+        on_step(step, loss.item(), float(schedule.get_last_lr()[0]))
     model.eval()
 
 
@@ -136,7 +141,7 @@ def windows(centres: np.ndarray, grid: int, generator: np.random.Generator) -> t
     return torch.from_numpy((rows[..., :, None] * grid + columns[..., None, :]).reshape(len(centres), -1))
 
 
-def embed_view(visual: nn.Module, pixels: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:
+def embed_view(visual: VisionTransformer, pixels: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:
     """Unit embeddings (B, E) of images, or of their patches ``keep`` (B, K) alone; mean-pooled towers."""
     tokens = visual.conv1(pixels).flatten(2).transpose(1, 2)  # (B, N, W)
     position = visual.positional_embedding
@@ -148,7 +153,7 @@ def embed_view(visual: nn.Module, pixels: torch.Tensor, keep: torch.Tensor | Non
     return F.normalize(visual.ln_post(hidden)[:, 1:].mean(1) @ visual.proj, dim=-1)
 
 
-def embed_text(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
+def embed_text(model: CLIP, ids: torch.Tensor) -> torch.Tensor:
     """Unit embeddings (B, E) of token ids, each ending with the end-of-text token (pads follow)."""
     length = ids.shape[1]
     hidden = model.token_embedding(ids) + model.positional_embedding[:length]

@@ -78,7 +78,9 @@ def read(params: Params, size: int):
     labels: list[str] = []
     centres: list[np.ndarray] = []
     columns = ("images", "captions", "objects")
-    for images, captioned, objects in zip(*(dataset.iter_parts(DATA / name) for name in columns), strict=True):
+    for images, captioned, objects in zip(
+        *(dataset.iter_parts(DATA / name) for name in columns), strict=True
+    ):
         images = images.filter(pc.equal(images["split"], "train"))
         if not images.num_rows:
             continue

@@ -77,7 +77,7 @@ def compute(
 
 @dataclass(frozen=True)
 class Features:
-    """Features of the images of one split, memory-mapped: ``tokens[k]`` is (N, W) float16 of ``image_ids[k]``."""
+    """Features of one split's images, memory-mapped: (N, W) float16 for each of ``image_ids``."""
 
     image_ids: list[str]
     parts: list[np.ndarray]
@@ -92,7 +92,7 @@ class Features:
         """N, the vision tokens of an image."""
         return self.parts[0].shape[1]
 
-    def take(self, images: np.ndarray) -> torch.Tensor:
+    def take(self, images: Sequence[int] | np.ndarray) -> torch.Tensor:
         """float32 features (B, N, W) of images by number."""
         rows = [self.parts[self.part_of[image]][self.row_of[image]] for image in images]
         return torch.from_numpy(np.stack(rows)).float()

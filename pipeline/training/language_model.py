@@ -1,7 +1,7 @@
 """Stage ``language_model``: train the embedded profile's small LM on text alone, or fetch a pretrained one.
 
 The text is the training split's: behind a scene in words (its objects and their boxes) come the same turns
-that fine-tuning will ask behind an image. The model learns the language and the tasks; it never sees an image.
+that fine-tuning will ask behind an image. The model learns language and tasks; it never sees an image.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from pipeline import params as parameters
 from pipeline.console import run_command
@@ -46,7 +47,12 @@ def main() -> None:
     params = parameters.load()
     prepare(params.seed)
     settings = params.language_model
-    publish(lambda folder: fetch(settings.pretrained.path, folder) if settings.name == "pretrained" else make(params, folder), TARGET)
+    publish(
+        lambda folder: (
+            fetch(settings.pretrained.path, folder) if settings.name == "pretrained" else make(params, folder)
+        ),
+        TARGET,
+    )
 
 
 def fetch(path: str, folder: Path) -> None:
@@ -81,7 +87,7 @@ def make(params: Params, folder: Path) -> None:
 
 
 def train(
-    model: nn.Module, data: TextScenes, settings: TrainedLanguageModelParams, pad: int, seed: int
+    model: PreTrainedModel, data: TextScenes, settings: TrainedLanguageModelParams, pad: int, seed: int
 ) -> list[dict]:
     """Train a language model in place on turns behind scenes in words; returns the learning curve."""
     generator = np.random.default_rng([seed, 5])
@@ -98,7 +104,9 @@ def train(
             batch = like_lengths(lengths, order, settings.batch_scenes, generator)
             rows = np.stack([data.turns.draw(image, settings.turns, generator) for image in batch])
             with autocast():
-                loss = step_loss(model, np.stack([data.prefixes[image] for image in batch]), data.turns, rows, pad)
+                loss = step_loss(
+                    model, np.stack([data.prefixes[image] for image in batch]), data.turns, rows, pad
+                )
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -112,7 +120,9 @@ def train(
     return curve
 
 
-def step_loss(model: nn.Module, prefix: np.ndarray, turns: Turns, rows: np.ndarray, pad: int) -> torch.Tensor:
+def step_loss(
+    model: PreTrainedModel, prefix: np.ndarray, turns: Turns, rows: np.ndarray, pad: int
+) -> torch.Tensor:
     """Mean cross-entropy of the answers of turns ``rows`` (B, T) behind prefixes (B, P)."""
     lengths = turns.lengths(rows)
     order = np.argsort(lengths, axis=1, kind="stable")

@@ -1,4 +1,4 @@
-"""What every training and evaluation command does first and last: seeds, determinism, whole outputs, progress."""
+"""What training and evaluation commands do first and last: seeds, determinism, whole outputs, progress."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def device() -> str:
 
 
 def autocast() -> torch.autocast:
-    """bfloat16 matrix products where the machine has them in hardware (GPU, AVX-512 BF16); float32 elsewhere."""
+    """bfloat16 matrix products where the hardware has them (GPU, AVX-512 BF16); float32 elsewhere."""
     return torch.autocast(device(), torch.bfloat16, enabled=has_bfloat16())
 
 
@@ -47,7 +47,7 @@ def has_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def publish(build: Callable[[Path], None], target: Path) -> None:
+def publish(build: Callable[[Path], object], target: Path) -> None:
     """Make a folder in the work area and move it to ``target`` only when it is whole."""
     partial = WORK / "partial" / target
     shutil.rmtree(partial, ignore_errors=True)

@@ -32,7 +32,7 @@ class PatchSupervision:
     pad: int
 
     def batch(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (B, R, N) float32 and word ids (B, R, K) of some images; images without regions are zero."""
+        """Weights (B, R, N) float32 and word ids (B, R, K) of images; those without regions are zero."""
         firsts, lasts = self.firsts[images], self.firsts[images + 1]
         most = max(int((lasts - firsts).max()), 1)
         weights = np.zeros((len(images), most, self.patch_count), np.float32)

@@ -33,7 +33,7 @@ def with_box(text: str, box: Sequence[float] | None, size: tuple[int, int], boxe
 def read_conversations(
     folder: Path, split: str, sizes: Mapping[str, tuple[int, int]], boxes: BoxFormat
 ) -> list[dict]:
-    """A split's single-turn conversations as dicts with ``prompt`` and ``answer`` in the model's box format."""
+    """A split's single-turn conversations; ``prompt`` and ``reference`` are in the model's box format."""
     rows = []
     for table in dataset.iter_parts(folder):
         for row in table.filter(pc.equal(table["split"], split)).to_pylist():
@@ -44,9 +44,7 @@ def read_conversations(
     return rows
 
 
-def conversation_turns(
-    rows: list[dict], images: Sequence[str], tokenizer, chat: ChatFormat
-) -> Turns:
+def conversation_turns(rows: list[dict], images: Sequence[str], tokenizer, chat: ChatFormat) -> Turns:
     """Conversations as tokenised turns, grouped by the images' numbers."""
     return _turns(
         [row["image_id"] for row in rows],
@@ -69,7 +67,9 @@ def caption_turns(captions: pa.Table, images: Sequence[str], tokenizer, chat: Ch
     )
 
 
-def _turns(owners: list[str], prompts: list[str], answers: list[str], images: Sequence[str], tokenizer) -> Turns:
+def _turns(
+    owners: list[str], prompts: list[str], answers: list[str], images: Sequence[str], tokenizer
+) -> Turns:
     number = {image: index for index, image in enumerate(images)}
     owner = np.fromiter((number.get(image, -1) for image in owners), np.int64, len(owners))
     order = np.argsort(owner, kind="stable")

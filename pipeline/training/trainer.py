@@ -21,8 +21,8 @@ from pipeline.models import llava
 from pipeline.models.shared_prefix import read_prefix, read_turns
 from pipeline.params import OptimisationParams, PatchLossParams
 from pipeline.training.batches import Collator, Schedule
-from pipeline.training.optimiser import MuonAdamW
 from pipeline.training.losses import PATCH_LOSSES, token_loss
+from pipeline.training.optimiser import MuonAdamW
 from pipeline.training.runtime import Progress, device, has_bfloat16
 
 LOG_EVERY = 10
@@ -62,6 +62,7 @@ class PatchAlignedTrainer(Trainer):
     def create_optimizer(self, *args, **kwargs):
         """Muon and AdamW over what requires gradients."""
         if self.optimizer is None:
+            assert self.model is not None
             self.optimizer = MuonAdamW(self.model, self.args.learning_rate, self.args.weight_decay)
         return self.optimizer
 
@@ -73,7 +74,8 @@ class PatchAlignedTrainer(Trainer):
         super().log(logs, *args, **kwargs)
 
     def _get_train_sampler(self, *args, **kwargs):
-        return SequentialSampler(self.train_dataset)  # the schedule is shuffled already
+        assert isinstance(self.train_dataset, Schedule)
+        return SequentialSampler(self.train_dataset)  # shuffled already
 
 
 def caption_loss(
@@ -152,7 +154,7 @@ def train(
     seed: int,
     callbacks: list[TrainerCallback] | None = None,
 ) -> None:
-    """Train the parameters of ``model`` that require gradients; take up a checkpoint in ``work`` if there is one.
+    """Train the parameters of ``model`` that require gradients; a checkpoint in ``work`` is taken up.
 
     Args:
         model: changed in place.
@@ -207,4 +209,3 @@ def last_checkpoint(work: Path) -> str | None:
     """The newest whole checkpoint: Trainer writes ``trainer_state.json`` last."""
     whole = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
     return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
-

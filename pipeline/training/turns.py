@@ -29,7 +29,9 @@ class Turns:
     firsts: np.ndarray
 
     @classmethod
-    def of(cls, tokenizer, prompts: Sequence[str], answers: Sequence[str], images: np.ndarray, count: int) -> Turns:
+    def of(
+        cls, tokenizer, prompts: Sequence[str], answers: Sequence[str], images: np.ndarray, count: int
+    ) -> Turns:
         """Tokenise turns.
 
         Args:
@@ -59,7 +61,7 @@ class Turns:
         return first + draw_some(last - first, count, generator)
 
     def pad(self, rows: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and labels (…, L) of turns ``rows`` (…), padded on the right; labels cover the answers alone."""
+        """Ids and labels (…, L) of turns ``rows`` (…), padded on the right; labels cover answers alone."""
         lengths = self.lengths(rows)
         offsets = np.arange(lengths.max())
         present = offsets < lengths[..., None]
