@@ -19,6 +19,8 @@ def variables(project: Path) -> dict[str, str]:
         "PREFECT_HOME": str(home),
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # A temporary server takes 15 s to start here, and far longer on a machine that is busy.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         # The terminal shows our own progress and summaries; Prefect's log goes to its server and UI.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     } | ({"PREFECT_API_URL": url} if url else {})
