@@ -1,18 +1,12 @@
-"""The files of COCO's pictures: where they lie, and whether they are whole."""
+"""Where the files of COCO's pictures lie."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image
-
-from pipeline.errors import UserError
-from pipeline.sources.coco.reasons import UnusableRowError
-from pipeline.sources.pictures import file_below
-
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+from pipeline.sources import files
+from pipeline.sources.reasons import UnusableRowError
 
 
 def places(set_name: str, file_name: Any) -> tuple[str, ...]:
@@ -26,40 +20,12 @@ def find(root: Path, set_name: str, file_name: Any) -> str:
     Raises:
         UnusableRowError: ``image_missing``: it is in none of the `places`, or its name leads out of the root.
     """
-    tried = places(set_name, file_name)
-    try:
-        if isinstance(file_name, str) and file_name:
-            for path in tried:
-                if file_below(root, path).is_file():
-                    return path
-    except UserError as error:
-        raise UnusableRowError("image_missing", str(error)) from error
-    raise UnusableRowError("image_missing", f"there is none of {', '.join(map(repr, tried))} below {root}")
+    if not isinstance(file_name, str) or not file_name:
+        raise UnusableRowError("image_missing", f"file_name is {file_name!r}, no name of a file")
+    return files.find(root, places(set_name, file_name))
 
 
 def size_in_bytes(root: Path, set_name: str, file_name: Any) -> int | None:
     """How long the picture's file is; None if it is not there."""
-    try:
-        return (root / find(root, set_name, file_name)).stat().st_size
-    except UnusableRowError:
-        return None
-
-
-def displayed_size(content: bytes, name: str) -> tuple[int, int]:
-    """Width and height of an encoded picture as displayed (EXIF orientation applied), in pixels.
-
-    All of the picture is decoded, so that a file that was cut short is found here and not in training.
-
-    Raises:
-        UnusableRowError: ``image_corrupt``.
-    """
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            width, height = picture.size
-            # A JPEG's stream is read to its end at any scale; the smallest takes two thirds of the time.
-            picture.draft(None, (1, 1))
-            picture.load()
-            turned = picture.getexif().get(ExifTags.Base.Orientation) in _TURNED
-    except Exception as error:  # Pillow's decoders raise what they like on damaged bytes
-        raise UnusableRowError("image_corrupt", f"{name} cannot be decoded: {error}") from error
-    return (height, width) if turned else (width, height)
+    is_name = isinstance(file_name, str) and file_name
+    return files.size_in_bytes(root, places(set_name, file_name)) if is_name else None

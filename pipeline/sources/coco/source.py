@@ -18,10 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.params import SourceParams
+from pipeline.sources.boxes import clipped_box
 from pipeline.sources.coco import listing, picture_files
 from pipeline.sources.coco.listing import Row
-from pipeline.sources.coco.places import clipped_box, mask_of
-from pipeline.sources.coco.reasons import REASONS, UnusableRowError
+from pipeline.sources.files import content_of, displayed_size
+from pipeline.sources.reasons import REASONS, UnusableRowError
+from pipeline.sources.rows import lot, text_of
+from pipeline.sources.segmentations import mask_of
 from pipeline.tables import digests, schemas
 from pipeline.tables.rejects import Rejects
 from pipeline.tables.shards import Tables
@@ -82,7 +85,7 @@ class CocoSource:
 
     def _images(self, listed: listing.Shard, rejects: Rejects) -> tuple[dict[str, Row], dict[str, str]]:
         """Rows of usable images by id, and for the others the code that their annotations get."""
-        described = {image_id for image_id, row in listed.captions if _text(row)}
+        described = {image_id for image_id, row in listed.captions if text_of(row.get("caption"))}
         images: dict[str, Row] = {}
         lost: dict[str, str] = {}
         for row in listed.images:
@@ -102,11 +105,8 @@ class CocoSource:
 
     def _image(self, image_id: str, set_name: str, row: Row) -> Row:
         path = picture_files.find(self.params.path, set_name, row.get("file_name"))
-        try:
-            content = (self.params.path / path).read_bytes()
-        except OSError as error:
-            raise UnusableRowError("image_missing", f"{path} cannot be read: {error.strerror}") from error
-        width, height = picture_files.displayed_size(content, path)
+        content = content_of(self.params.path, path)
+        width, height = displayed_size(content, path)
         if (width, height) != (row.get("width"), row.get("height")):
             raise UnusableRowError(
                 "size_mismatch",
@@ -128,25 +128,11 @@ class CocoSource:
         return "validation" if is_held_back else split
 
 
-def lot(image_id: str) -> float:
-    """A number in [0, 1) that depends on the id alone, spread evenly over ids."""
-    return int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:6]) / 2**48
-
-
-def _text(row: Row) -> str:
-    caption = row.get("caption")
-    if not isinstance(caption, str):
-        return ""
-    # JSON can spell halves of characters, which are no text and fit no Arrow column.
-    is_text = not any("\ud800" <= letter <= "\udfff" for letter in caption)
-    return caption.strip() if is_text else ""
-
-
 def _captions(listed: listing.Shard, lost: Mapping[str, str], rejects: Rejects) -> list[Row]:
     captions = []
     for image_id, row in listed.captions:
         caption_id = f"{image_id}/c{row['id']}"
-        if not _text(row):
+        if not text_of(row.get("caption")):
             rejects.add(f"caption:{caption_id}", "caption_empty")
         elif image_id in lost:
             rejects.add(f"caption:{caption_id}", lost[image_id])

@@ -1,4 +1,4 @@
-"""COCO's boxes and segmentations as boxes and masks of the ``objects`` table, checked on the way.
+"""COCO's segmentations as masks of the ``objects`` table, checked on the way.
 
 pycocotools trusts its input: runs that do not add up to the image make it read or write past its buffers.
 So everything is checked here before it is handed over.
@@ -6,43 +6,18 @@ So everything is checked here before it is handed over.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from pipeline.sources.coco.reasons import UnusableRowError
+from pipeline.sources.boxes import is_finite
+from pipeline.sources.reasons import UnusableRowError
 from pipeline.tables import masks
 
 # Polygons may stick out of the image; one that reaches this many image sides away is a mistake, and
 # pycocotools would walk along every pixel of its outline.
 _FARTHEST = 10
 _LARGEST_RUN_DIGITS = 7  # base-32 digits: runs up to 2^34
-
-
-def clipped_box(bbox: Any, width: int, height: int) -> tuple[float, float, float, float]:
-    """COCO's (x, y, width, height) as (x0, y0, x1, y1) in pixels, half-open, clipped to the image.
-
-    Raises:
-        UnusableRowError: ``box_invalid`` (not four finite numbers, or no positive width and height) or
-            ``box_outside`` (nothing of it is inside the image).
-    """
-    if not isinstance(bbox, Sequence) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
-        raise UnusableRowError(
-            "box_invalid", f"bbox is {bbox!r}, not four finite numbers x, y, width, height"
-        )
-    x, y, box_width, box_height = map(float, bbox)
-    if box_width <= 0 or box_height <= 0:
-        raise UnusableRowError("box_invalid", f"bbox is {bbox!r}: width and height have to be above zero")
-    # Rounded to the column's precision first, so that what is inside here is inside in the table too.
-    x0, y0, x1, y1 = (
-        float(np.float32(min(max(edge, 0.0), side)))
-        for edge, side in ((x, width), (y, height), (x + box_width, width), (y + box_height, height))
-    )
-    if x0 >= x1 or y0 >= y1:
-        raise UnusableRowError("box_outside", f"bbox is {bbox!r}: nothing of it is inside {width} x {height}")
-    return x0, y0, x1, y1
 
 
 def mask_of(segmentation: Any, width: int, height: int) -> dict[str, Any] | None:
@@ -73,7 +48,7 @@ def _checked_polygons(polygons: Any, width: int, height: int) -> list[list[float
             raise UnusableRowError(
                 "mask_invalid", f"a polygon has {len(polygon)} numbers; it takes x, y of three points or more"
             )
-        if not all(map(_is_finite, polygon)) or max(map(abs, polygon)) > farthest:
+        if not all(map(is_finite, polygon)) or max(map(abs, polygon)) > farthest:
             raise UnusableRowError(
                 "mask_invalid", "a polygon has a point that is no place in or near the image"
             )
@@ -122,7 +97,3 @@ def unpack_runs(counts: bytes) -> np.ndarray:
     runs[1::2] = np.cumsum(runs[1::2])
     runs[2::2] = np.cumsum(runs[2::2])
     return runs
-
-
-def _is_finite(number: Any) -> bool:
-    return isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)

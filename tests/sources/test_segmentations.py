@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.sources.coco.places import clipped_box, mask_of, unpack_runs
-from pipeline.sources.coco.reasons import UnusableRowError
+from pipeline.sources.boxes import clipped_box
+from pipeline.sources.reasons import UnusableRowError
+from pipeline.sources.segmentations import mask_of, unpack_runs
 from pipeline.tables import masks
 
 PIXELS = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))).filter(np.any)
