@@ -23,7 +23,7 @@ from pipeline.params import OptimisationParams, PatchLossParams
 from pipeline.training.batches import Collator, Schedule
 from pipeline.training.losses import PATCH_LOSSES, token_loss
 from pipeline.training.optimiser import MuonAdamW
-from pipeline.training.runtime import Progress, device, has_bfloat16
+from pipeline.training.runtime import Progress, autocast, device
 
 LOG_EVERY = 10
 
@@ -42,22 +42,27 @@ class PatchAlignedTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The scalar loss of a batch; its parts are kept in ``parts`` until they are logged."""
-        bare = self.accelerator.unwrap_model(model)
-        tokens_BND = llava.project(bare, inputs["features"])
-        caption = caption_loss(bare, self._before_image.to(tokens_BND.device), tokens_BND, inputs)
+        # Trainer's own bf16 leaves a CPU in float32.
+        with autocast():
+            loss = self._loss(self.accelerator.unwrap_model(model), inputs)
+        return (loss, {}) if return_outputs else loss
+
+    def _loss(self, model: LlavaForConditionalGeneration, inputs: dict) -> torch.Tensor:
+        tokens_BND = llava.project(model, inputs["features"])
+        caption = caption_loss(model, self._before_image.to(tokens_BND.device), tokens_BND, inputs)
         self.parts.setdefault("caption_loss", []).append(caption.detach())
         loss = caption
         if self._patch_loss is not None:
             patch = PATCH_LOSSES[self._patch_loss.form](
                 tokens_BND,
                 inputs["region_weights"],
-                bare.get_input_embeddings().weight,
+                model.get_input_embeddings().weight,
                 inputs["region_words"],
-                bare.config.pad_token_id,
+                model.config.pad_token_id,
             )
             self.parts.setdefault("patch_loss", []).append(patch.detach())
             loss = caption + self._patch_loss.beta * patch
-        return (loss, {}) if return_outputs else loss
+        return loss
 
     def create_optimizer(self, *args, **kwargs):
         """Muon and AdamW over what requires gradients."""
@@ -183,7 +188,6 @@ def train(
         seed=seed,
         report_to="none",
         use_cpu=device() == "cpu",
-        bf16=has_bfloat16(),
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
