@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jinja2 import TemplateError
+
 from pipeline.errors import UserError
 
 # Characters that no text holds mark where the template puts the image and the two texts.
@@ -34,7 +36,10 @@ class ChatFormat:
         """
         user = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": _USER}]}
         assistant = {"role": "assistant", "content": [{"type": "text", "text": _ASSISTANT}]}
-        rendered = tokenizer.apply_chat_template([user, assistant], tokenize=False)
+        try:
+            rendered = tokenizer.apply_chat_template([user, assistant], tokenize=False)
+        except (TypeError, TemplateError):  # the template joins texts and was given a list of parts
+            rendered = ""
         if image_token not in rendered:  # a template for text alone: the image opens the user's turn
             plain = [
                 {"role": "user", "content": image_token + _USER},
@@ -48,7 +53,7 @@ class ChatFormat:
         except ValueError as error:
             raise UserError(
                 f"language_model: the chat template does not hold one {image_token}, one user and "
-                f"one assistant turn in order (it gave {rendered!r}); give the tokenizer a chat template that does"
+                f"one assistant turn in order (it gave {rendered!r}); give the tokenizer one that does"
             ) from error
         return cls(before_image, before_user, before_assistant, after, image_token)
 
