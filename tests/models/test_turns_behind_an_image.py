@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from transformers import (
-    Lfm2Config, Lfm2ForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+    Lfm2Config,
+    Lfm2ForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
 )  # fmt: skip
 
 from pipeline.models import shared_prefix
@@ -66,10 +71,10 @@ def test_gradients_are_too(kind):
     decoder = decoder_of(kind)
     prefix, turns, direction = made_inputs()
     wanted = [prefix, turns, *decoder.parameters()]
-    gradients = []
-    for read in (lambda: read_turns(decoder, read_prefix(decoder, prefix), turns),
-                 lambda: alone(decoder, prefix, turns)):  # fmt: skip
-        gradients.append(torch.autograd.grad((read() * direction).sum(), wanted, allow_unused=True))
+    outputs = read_turns(decoder, read_prefix(decoder, prefix), turns), alone(decoder, prefix, turns)
+    gradients = [
+        torch.autograd.grad((hidden * direction).sum(), wanted, allow_unused=True) for hidden in outputs
+    ]
     assert gradients[1][0].abs().max() > 0.1  # the turns do depend on the image
     for ours, theirs in zip(*gradients, strict=True):
         assert (ours is None) == (theirs is None)
