@@ -68,8 +68,9 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     )
     tokenizer = processor.tokenizer
     chat = ChatFormat.of(tokenizer, IMAGE)
-    features = feature_tables.load(DATA / "features", "train")
     captions = dataset.read(DATA / "captions", ["image_id", "text"])
+    captioned = captions["image_id"].to_pylist()
+    features = feature_tables.load(DATA / "features", "train", only=captioned)
     aligned = run.arm == "patch_aligned"
     loss = params.train.patch_loss
     patches = None
@@ -101,10 +102,10 @@ def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     model, processor = llava.load(run.pretrained)
     tokenizer = processor.tokenizer
     chat = ChatFormat.of(tokenizer, IMAGE)
-    features = feature_tables.load(DATA / "features", "train")
     rows = text.read_conversations(
         DATA / "conversations", "train", text.sizes_of(DATA / "images"), box_format(params)
     )
+    features = feature_tables.load(DATA / "features", "train", only=[row["image_id"] for row in rows])
     settings = params.train.finetune
     collator = Collator(
         features,
