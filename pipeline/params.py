@@ -69,14 +69,120 @@ class CocoParams(Section):
     )
 
 
+class HeldBackParams(Section):
+    """What is held back of a dataset that has no splits of its own."""
+
+    validation_share: Share = Field(description="Share of the images, chosen by id, for validation.")
+    test_share: Share = Field(description="Share of the images, chosen by id, for test.")
+
+
+class CaptionedParams(HeldBackParams):
+    """Images of which each comes with its captions."""
+
+    require_captions: bool = Field(
+        description="Whether images without a caption are rejected; the source `tags` grounds them too."
+    )
+
+
+class LlavaParams(HeldBackParams):
+    """LLaVA's JSON files: captions (LLaVA-Pretrain) and conversations (LLaVA-Instruct)."""
+
+    files: dict[str, Literal["captions", "conversations"]] = Field(description="What each file holds.")
+    images: list[str] = Field(description="Folders that the images' paths start from, tried in order.")
+    turns: Literal["pairs", "whole"] = Field(
+        description="pairs: each question and answer is a conversation of its own; whole: all turns are one."
+    )
+    boxes: Literal["padded", "image"] = Field(
+        description="What boxes in text are shares of: the image padded to a square (LLaVA-1.5), or as it is."
+    )
+
+
+class Flickr30kParams(Section):
+    """Flickr30k Entities: ``Sentences/*.txt``, ``Annotations/*.xml``, lists of ids, and images."""
+
+    images: list[str] = Field(description="Folders of the images, tried in order.")
+    splits: dict[str, Literal["train", "validation", "test"]] = Field(
+        description="Which split each list of image ids (the name of a .txt file) goes to."
+    )
+
+
+class RefcocoParams(Section):
+    """RefCOCO, RefCOCO+ or RefCOCOg: ``refs(*).p`` or a JSON file of the same, and ``instances.json``."""
+
+    refs: str = Field(description="The file of referring expressions.")
+    instances: str = Field(description="COCO's instances of the same images.")
+    images: list[str] = Field(description="Folders of the images, tried in order.")
+    splits: dict[str, Literal["train", "validation", "test"]] = Field(
+        description="Which split each of the dataset's own goes to; others are left out."
+    )
+
+
+class VisualGenomeParams(HeldBackParams):
+    """Visual Genome: ``region_descriptions.json``, ``image_data.json``, ``objects.json`` and images."""
+
+    regions: str = Field(description="The file of region descriptions.")
+    image_data: str = Field(description="The file of the images' sizes and addresses.")
+    objects: str | None = Field(description="The file of objects, if they are wanted.")
+    images: list[str] = Field(description="Folders of the images, tried in order.")
+
+
+class GroundingJsonParams(HeldBackParams):
+    """Captions whose phrases have boxes: MDETR's JSON (``tokens_positive``) and ODVG's JSONL."""
+
+    files: list[str] = Field(description="The files: .json is MDETR's layout, .jsonl ODVG's.")
+    images: list[str] = Field(description="Folders that the file names start from, tried in order.")
+
+
+class WebdatasetParams(CaptionedParams):
+    """WebDataset shards: .tar files of pictures with .txt or .json beside them."""
+
+    shards: str = Field(description="Pattern of the shards' names below the root.")
+    caption: str = Field(description="Key of the caption in .json members; .txt members are captions.")
+
+
+class ParquetParams(CaptionedParams):
+    """Parquet or Arrow files with an image column, as the `datasets` library writes them."""
+
+    files: str = Field(description="Pattern of the files' names below the root.")
+    image: str = Field(description="Column of the images: struct of bytes and path, bytes, or path.")
+    caption: str | None = Field(description="Column of the captions, texts or lists of texts; null for none.")
+    id: str | None = Field(description="Column of the images' ids; null counts the rows.")
+
+
+class FolderParams(CaptionedParams):
+    """A folder of images, with a .txt of the same name beside each or one table of captions."""
+
+    table: str | None = Field(description="A .csv or .jsonl of columns file, caption; null: .txt beside.")
+    images: list[str] = Field(description="Folders of the images; a table's file names are tried in each.")
+
+
 class SourceParams(Section):
     """Where images, captions and annotations come from."""
 
-    name: Literal["scenes", "coco"] = Field(description="The dataset's format.")
+    name: Literal[
+        "scenes",
+        "coco",
+        "llava",
+        "flickr30k",
+        "refcoco",
+        "visual_genome",
+        "grounding_json",
+        "webdataset",
+        "parquet",
+        "folder",
+    ] = Field(description="The dataset's format.")
     path: Path = Field(description="The dataset's root; scenes need none.")
     shard_size: Positive = Field(description="Images a shard: the unit of parallel work and of resuming.")
     scenes: ScenesParams
     coco: CocoParams
+    llava: LlavaParams
+    flickr30k: Flickr30kParams
+    refcoco: RefcocoParams
+    visual_genome: VisualGenomeParams
+    grounding_json: GroundingJsonParams
+    webdataset: WebdatasetParams
+    parquet: ParquetParams
+    folder: FolderParams
 
 
 class ParseParams(Section):
@@ -117,12 +223,88 @@ class OpenClipSourceParams(Section):
     batch_size: Positive = Field(description="Images a batch.")
 
 
+class GroundingdinoParams(Section):
+    """Ground phrases by Grounding DINO, run by groundingdino-py."""
+
+    config: str = Field(description="Configuration file, by path or by its name among groundingdino-py's.")
+    weights: str = Field(description="Checkpoint file.")
+    text_encoder: str | None = Field(
+        description="Hub name or folder of the text encoder, in place of the configuration's."
+    )
+    image_size: tuple[Positive, Positive] = Field(
+        description="Pixels of the image's shorter side as the model sees it, and the most of its longer."
+    )
+    box_threshold: Share = Field(description="A box counts when a token of the phrase is more probable.")
+    text_threshold: Share = Field(
+        description="A box counts when the phrase's tokens are more probable on average."
+    )
+    nms_iou: Share = Field(description="Of a phrase's boxes that overlap by more, the best one stays.")
+    batch_size: Positive = Field(description="Images a batch.")
+
+
+class GroundingDinoParams(Section):
+    """Ground phrases by Grounding DINO or MM-Grounding-DINO, run by transformers."""
+
+    model: str = Field(description="Hub name or folder.")
+    box_threshold: Share = Field(description="A box counts when a token of the phrase is more probable.")
+    text_threshold: Share = Field(
+        description="A box counts when the phrase's tokens are more probable on average."
+    )
+    nms_iou: Share = Field(description="Of a phrase's boxes that overlap by more, the best one stays.")
+    batch_size: Positive = Field(description="Images a batch.")
+
+
+class Owlv2Params(Section):
+    """Ground phrases by OWLv2, run by transformers."""
+
+    model: str = Field(description="Hub name or folder.")
+    prompt: str = Field(description="Template of the text, with {} for the phrase.")
+    threshold: Share = Field(description="A box counts when the phrase is more probable.")
+    nms_iou: Share = Field(description="Of a phrase's boxes that overlap by more, the best one stays.")
+    batch_size: Positive = Field(description="Images a batch.")
+
+
+class ConsensusParams(Section):
+    """Ground phrases where other sources agree."""
+
+    sources: tuple[Literal["dataset", "open_clip", "groundingdino", "grounding_dino", "owlv2"], ...] = Field(
+        min_length=2, description="The sources, each with its own settings; the first one's regions are kept."
+    )
+    agree: Annotated[int, Field(ge=2)] = Field(description="Sources that must agree on a region.")
+    iou: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Boxes agree from this overlap on (intersection over union)."
+    )
+
+
+class MaskModelParams(Section):
+    """A model that makes boxes into masks."""
+
+    model: str = Field(description="Hub name or folder.")
+    batch_size: Positive = Field(description="Images a batch.")
+
+
+class MaskModelsParams(Section):
+    """The models that make boxes into masks, by the names that ``ground.masks`` takes."""
+
+    none: dict[str, str] = Field(max_length=0, description="Boxes stay boxes: nothing to set.")
+    sam: MaskModelParams
+    sam2: MaskModelParams
+
+
 class GroundParams(Section):
     """Noun phrases to regions."""
 
-    source: Literal["dataset", "open_clip"] = Field(description="The annotation source.")
+    source: Literal["dataset", "open_clip", "groundingdino", "grounding_dino", "owlv2", "consensus"] = Field(
+        description="The annotation source."
+    )
+    masks: Literal["none", "sam", "sam2"] = Field(description="What makes boxes into masks.")
     dataset: DatasetSourceParams
     open_clip: OpenClipSourceParams
+    groundingdino: GroundingdinoParams
+    grounding_dino: GroundingDinoParams
+    owlv2: Owlv2Params
+    consensus: ConsensusParams
+    mask_models: MaskModelsParams
 
 
 class PatchWordsParams(Section):
@@ -251,6 +433,7 @@ class ComputeParams(Section):
 
     runner: Literal["threads", "processes"] = Field(description="What the shards are given to.")
     workers: Positive = Field(description="Shards at a time.")
+    threads: int = Field(ge=0, description="Threads of a training stage on a CPU; 0: one a core.")
 
 
 class Params(Section):

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--arm", choices=ARMS, required=True)
     arm = parser.parse_args().arm
     params = parameters.load()
-    prepare(params.seed)
+    prepare(params.seed, params.compute.threads)
     run = Run(arm, params.seed)
     subjects = loading.load(params, DATA)
     publish(lambda folder: evaluate(params, run, subjects, folder), DATA / "evaluation" / arm)

@@ -35,7 +35,7 @@ GUESSED = ("question", "instruction", "region")
 def main() -> None:
     """Write ``data/evaluation/references`` from ``params.yaml``."""
     params = parameters.load()
-    prepare(params.seed)
+    prepare(params.seed, params.compute.threads)
     subjects = loading.load(params, DATA)
     publish(
         lambda folder: write(references(params, subjects, DATA, params.seed), folder),

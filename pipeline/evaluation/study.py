@@ -62,7 +62,7 @@ def main() -> None:
         side_by_side(root, seed)
     floors = root / "references.json"
     if not floors.exists():
-        prepare(params.seed)
+        prepare(params.seed, params.compute.threads)
         found = references(params, loading.load(params, DATA), DATA, params.seed)
         table = {name: {k: rounded(asdict(v)) for k, v in values.items()} for name, values in found.items()}
         floors.write_text(json.dumps(table, indent=2) + "\n")
@@ -101,7 +101,7 @@ def side_by_side(root: Path, seed: int) -> None:
 
 def one(params: Params, run: Run) -> None:
     """Pre-train, fine-tune and evaluate one arm with one seed."""
-    prepare(run.seed)
+    prepare(run.seed, params.compute.threads)
     if not run.pretrained.exists():
         pretrain(params, run)
     if not run.finetuned.exists():

@@ -59,7 +59,9 @@ def draw_similarity(
     edges = overlays.patch_edges(geometry, *picture.size)
     grids = similarity_grids(maps)
     limits = overlays.shared_limits(list(grids.values()))
-    panels = [
+    nothing = np.zeros_like(next(iter(grids.values())))
+    panels = [("Region", overlays.coverage_panel(picture, edges, nothing, phrase.regions))]
+    panels += [
         (ARM_TITLES.get(arm, arm), overlays.similarity_panel(picture, edges, grid, limits, phrase.regions))
         for arm, grid in grids.items()
     ]

@@ -27,7 +27,7 @@ CURVE = DATA / "curves/encoder.csv"
 def main() -> None:
     """Write ``data/models/encoder`` from ``params.yaml``."""
     params = parameters.load()
-    prepare(params.seed)
+    prepare(params.seed, params.compute.threads)
     if params.encoder.name == "pretrained":
         publish(lambda folder: fetch(params, folder), TARGET)
     else:

@@ -24,7 +24,7 @@ BATCH = 256
 def main() -> None:
     """Write ``data/features`` from ``params.yaml``."""
     params = parameters.load()
-    prepare(params.seed)
+    prepare(params.seed, params.compute.threads)
     layers = params.train.projector.feature_layers
     publish(
         lambda folder: compute(

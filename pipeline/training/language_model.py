@@ -45,7 +45,7 @@ class TextScenes:
 def main() -> None:
     """Write ``data/models/language_model`` from ``params.yaml``."""
     params = parameters.load()
-    prepare(params.seed)
+    prepare(params.seed, params.compute.threads)
     settings = params.language_model
     publish(
         lambda folder: (

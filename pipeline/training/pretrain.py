@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--arm", choices=ARMS, required=True)
     arm = parser.parse_args().arm
     params = parameters.load()
-    prepare(params.seed)
+    prepare(params.seed, params.compute.threads)
     pretrain(params, Run(arm, params.seed))
 
 

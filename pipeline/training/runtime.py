@@ -19,7 +19,7 @@ DATA = Path("data")
 WORK = Path(".work")
 
 
-def prepare(seed: int, threads: int | None = None) -> None:
+def prepare(seed: int, threads: int = 0) -> None:
     """Fix every seed, ask for deterministic kernels, and quiet the libraries' notices."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if threads:
