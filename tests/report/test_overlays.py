@@ -222,7 +222,8 @@ def test_similarity_figures_put_the_arms_side_by_side_in_their_order() -> None:
             {"caption": row(0.8), "patch_aligned": row(0.2)},
         )
     ]
-    top, left = figure.MARGIN + figure.TITLE + 10, figure.MARGIN
+    # The region alone comes first, then an arm a panel.
+    top, left = figure.MARGIN + figure.TITLE + 10, figure.MARGIN + 320 + figure.GAP
     first, second = (slice(left, left + 320), slice(left + 320 + figure.GAP, left + 640 + figure.GAP))
     panels = [(one[top : top + 320, first], one[top : top + 320, second]) for one in drawn]
     assert (panels[0][0] == panels[1][1]).all()
