@@ -1,11 +1,13 @@
 """Where images, captions, annotations and conversations come from.
 
-A new dataset format is one file with a class that has `base.Source`'s methods, and one line in `FORMATS`.
+A new dataset format is one file with a function ``source(params)`` that gives a `base.Source` (most give a
+`listing.ListedSource`), one line in `FORMATS`, and its settings in `pipeline.params.SourceParams`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
 from pipeline.errors import UserError
 from pipeline.params import SourceParams
@@ -24,7 +26,23 @@ def _coco(params: SourceParams, seed: int) -> Source:
     return CocoSource(params)
 
 
-FORMATS: dict[str, Callable[[SourceParams, int], Source]] = {"scenes": _scenes, "coco": _coco}
+def _listed(name: str) -> Callable[[SourceParams, int], Source]:
+    """A format whose module ``pipeline.sources.<name>`` has a function ``source``."""
+    return lambda params, seed: import_module(f"pipeline.sources.{name}").source(params)
+
+
+FORMATS: dict[str, Callable[[SourceParams, int], Source]] = {
+    "scenes": _scenes,
+    "coco": _coco,
+    "llava": _listed("llava"),
+    "flickr30k": _listed("flickr30k"),
+    "refcoco": _listed("refcoco"),
+    "visual_genome": _listed("visual_genome"),
+    "grounding_json": _listed("grounding_json"),
+    "webdataset": _listed("webdataset"),
+    "parquet": _listed("parquet"),
+    "folder": _listed("folder"),
+}
 
 
 def open_source(params: SourceParams, seed: int) -> Source:

@@ -44,6 +44,15 @@ def clipped_corners(corners: Any, width: int, height: int) -> Box:
     return _clipped((x0, y0, x1, y1), width, height, corners)
 
 
+def corners_of(bbox: Any) -> Any:
+    """COCO's (x, y, width, height) as (x0, y0, x1, y1), unchecked; what is no such thing as it is."""
+    try:
+        x, y, width, height = bbox
+        return x, y, x + width, y + height
+    except (TypeError, ValueError, OverflowError):
+        return bbox
+
+
 def unpadded(box: Sequence[float], width: int, height: int) -> Box:
     """A box in shares of the image padded to a square, in the middle of it, as pixels of the image.
 

@@ -45,7 +45,7 @@ class ListedSource:
 
     params: SourceParams
     inputs: Callable[[SourceParams], list[Path]]
-    """The files that the listing is made from; raises UserError with the expected tree if they are not there."""
+    """The files that the listing is made from; UserError with the expected tree if they are not there."""
     make: Callable[[SourceParams], Listing]
     hashes_inputs: bool = True
     """Whether the digest covers the content of `inputs`; if not, `Listing.inputs` has to stand for it."""
@@ -61,11 +61,13 @@ class ListedSource:
         read = []
         if self.hashes_inputs:
             read = [[path.name, digests.of_file(path)] for path in self.inputs(self.params)]
-        pictures = [[*tried, files.size_in_bytes(root, tried)] for tried in listing.pictures()]
+        pictures = [
+            [*map(rows.printable, tried), files.size_in_bytes(root, tried)] for tried in listing.pictures()
+        ]
         return digests.of_value([name, settings, read, listing.inputs, pictures])
 
     def rows_in(self, shard: int) -> int:
-        """Images, captions, objects and conversations that are listed for the shard, unusable ones included."""
+        """Images, captions, objects and conversations that are listed for the shard, usable or not."""
         return len(self._loose(shard)) + sum(item.rows() for item in self._items(shard))
 
     def read(self, shard: int) -> Tables:

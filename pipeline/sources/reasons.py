@@ -11,6 +11,7 @@ REASONS = {
     "annotation_without_image": "the image that it belongs to is not listed",
     "annotation_missing": "the annotation that it refers to is not listed",
     "caption_empty": "the caption has no text",
+    "span_invalid": "the characters that the object is linked to are not in the caption",
     "label_empty": "the object has no label",
     "unknown_category": "the category is not listed",
     "box_invalid": "the box is not four finite numbers with a positive width and height",

@@ -8,10 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.params import CocoParams, ScenesParams, SourceParams
+from pipeline import params as all_params
+from pipeline.params import ScenesParams, SourceParams
 from pipeline.sources.scenes.source import ScenesSource
 from pipeline.tables.shards import Tables
 
+COMMITTED = all_params.load(Path(__file__).parents[2] / "params.yaml").source
 PLAIN: dict[str, Any] = {
     "train": 400,
     "validation": 30,
@@ -33,13 +35,8 @@ def scenes_params(**changes: Any) -> ScenesParams:
 
 
 def source_params(shard_size: int = 100, **changes: Any) -> SourceParams:
-    return SourceParams(
-        name="scenes",
-        path=Path("data/raw"),
-        shard_size=shard_size,
-        scenes=scenes_params(**changes),
-        coco=CocoParams(splits={}, validation_share=0.1),
-    )
+    changed = {"name": "scenes", "shard_size": shard_size, "scenes": scenes_params(**changes)}
+    return COMMITTED.model_copy(update=changed)
 
 
 @cache
