@@ -78,6 +78,12 @@ class PatchAlignedTrainer(Trainer):
             self.parts.clear()
         super().log(logs, *args, **kwargs)
 
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
+        # Trainer's own goes by the names in the file, which for LLaVA are not those of the module: it would
+        # load nothing, and say so in a warning alone.
+        found = LlavaForConditionalGeneration.from_pretrained(resume_from_checkpoint)
+        (model or self.model).load_state_dict(found.state_dict())
+
     def _get_train_sampler(self, *args, **kwargs):
         assert isinstance(self.train_dataset, Schedule)
         return SequentialSampler(self.train_dataset)  # shuffled already
@@ -104,7 +110,7 @@ class Bar(TrainerCallback):
 
     def __init__(self, title: str, steps: int) -> None:
         self._progress = Progress(title, steps)
-        self._loss = float("nan")
+        self._notes: dict[str, float] = {}
 
     def on_train_begin(self, args, state, control, **kwargs):
         """Show the bar, where a resumed run starts."""
@@ -113,11 +119,12 @@ class Bar(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         """One step further."""
-        self._progress.advance(loss=self._loss)
+        self._progress.advance(**self._notes)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         """Keep the loss that is shown."""
-        self._loss = float((logs or {}).get("loss", self._loss))
+        if logs and "loss" in logs:
+            self._notes = {"loss": float(logs["loss"])}
 
     def on_train_end(self, args, state, control, **kwargs):
         """Take the bar away."""
