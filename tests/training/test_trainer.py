@@ -1,0 +1,243 @@
+"""Training of a whole small model: what moves, what a restart changes (nothing), what the arms differ in."""
+
+from __future__ import annotations
+
+import csv
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from pipeline.models import llava
+from pipeline.models.chat import ChatFormat, encode
+from pipeline.models.vocabulary import IMAGE
+from pipeline.params import OptimisationParams, PatchLossParams, ProjectorParams
+from pipeline.training import trainer
+from pipeline.training.batches import Collator
+from pipeline.training.features import Features
+from pipeline.training.stages import unfreeze
+from pipeline.training.supervision import PatchSupervision, pad_ids
+from pipeline.training.turns import Turns
+
+IMAGES, PATCHES = 8, 16
+CAPTIONS = ["a red cup and a blue star .", "two cups", "a green box , left of a star", "none"]
+SETTINGS = OptimisationParams(
+    steps=8, batch_images=2, turns=2, learning_rate=0.02, warmup=0.25, weight_decay=0.01, save_every=3
+)
+ALIGNED = PatchLossParams(form="cosine", beta=2.0, words="phrase")
+
+
+@pytest.fixture(autouse=True)
+def plain_machine(monkeypatch):
+    """float32 on the CPU, wherever the test runs; a row of the curve every other step."""
+    monkeypatch.setattr(trainer, "device", lambda: "cpu")
+    monkeypatch.setattr(trainer, "autocast", nullcontext)
+    monkeypatch.setattr(trainer, "LOG_EVERY", 2)
+
+
+@pytest.fixture
+def make(encoder_folder, language_model_folder, tmp_path):
+    """``make(...)`` trains a new model and returns its weights."""
+    projector = ProjectorParams(kind="mlp", feature_layers=[0, -1])
+
+    def train(loss=ALIGNED, supervised=True, whole=False, callbacks=(), name="run", settings=SETTINGS):
+        model, processor = llava.assemble(encoder_folder, language_model_folder, projector, seed=1)
+        tokenizer = processor.tokenizer
+        if whole:
+            unfreeze(model)
+        else:
+            model.requires_grad_(False)
+            model.model.multi_modal_projector.requires_grad_(True)
+        before = weights(model)
+        trainer.train(
+            model,
+            Collator(*made_data(tokenizer, supervised)),
+            encode(tokenizer, [ChatFormat.of(tokenizer, IMAGE).before_image])[0],
+            settings,
+            loss,
+            tmp_path / name,
+            tmp_path / f"{name}.csv",
+            7,
+            list(callbacks),
+        )
+        return before, weights(model)
+
+    return train
+
+
+def made_data(tokenizer, supervised):
+    """Features, turns, turns an image, padding, seed and patch words of eight images."""
+    generator = np.random.default_rng(2)
+    features = generator.normal(size=(IMAGES, PATCHES, 32)).astype(np.float16)
+    chat = ChatFormat.of(tokenizer, IMAGE)
+    texts = [chat.answer(CAPTIONS[k % 4]) for k in range(2 * IMAGES)]
+    owners = np.repeat(np.arange(IMAGES), 2)
+    turns = Turns.of(tokenizer, [chat.caption_prompt()] * len(texts), texts, owners, IMAGES)
+    patches = None
+    if supervised:
+        places = np.arange(IMAGES)
+        ids = encode(tokenizer, [("red cup", "star")[k % 2] for k in range(IMAGES)])
+        patches = PatchSupervision(
+            patches=places, coverage=np.ones(IMAGES, np.float32), starts=np.arange(IMAGES + 1),
+            word_ids=pad_ids(ids, 0), firsts=np.arange(IMAGES + 1), patch_count=PATCHES, pad=0,
+        )  # fmt: skip
+    held = Features([f"i{k}" for k in range(IMAGES)], [features], np.zeros(IMAGES, int), np.arange(IMAGES))
+    return held, turns, 2, 0, 7, patches
+
+
+def weights(model):
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def changed(before, after):
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def curve(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class KilledAt(TrainerCallback):
+    def __init__(self, step):
+        self._step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self._step:
+            raise KeyboardInterrupt
+
+
+def test_pre_training_moves_the_projector_and_nothing_else(make):
+    before, after = make()
+    projector = {name for name in before if "multi_modal_projector" in name}
+    assert changed(before, after) == projector
+
+
+def test_fine_tuning_moves_everything_but_the_encoder(make):
+    before, after = make(loss=None, supervised=False, whole=True)
+    tower = {name for name in before if "vision_tower" in name}
+    assert tower
+    assert changed(before, after) == before.keys() - tower
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["pretrain", "finetune"])
+@pytest.mark.parametrize("killed", [4, 7])
+def test_a_killed_run_that_is_started_again_ends_with_the_same_weights(make, tmp_path, whole, killed):
+    loss = None if whole else ALIGNED
+    options = {"loss": loss, "supervised": not whole, "whole": whole}
+    before, straight = make(name="straight", **options)
+    with pytest.raises(KeyboardInterrupt):
+        make(name="killed", callbacks=[KilledAt(killed)], **options)
+    kept = [path.name for path in (tmp_path / "killed").glob("checkpoint-*")]
+    assert kept == [f"checkpoint-{killed // 3 * 3}"]
+    seen = Steps()
+    _, resumed = make(name="killed", callbacks=[seen], **options)
+    assert seen.steps == list(range(killed // 3 * 3 + 1, 9))  # it did go on, rather than start again
+    assert changed(straight, resumed) == set()
+    assert changed(before, straight)
+    assert not (tmp_path / "killed").exists()  # checkpoints are cleared away at the end
+
+
+class Steps(TrainerCallback):
+    def __init__(self):
+        self.steps = []
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.steps.append(state.global_step)
+
+
+def test_the_curve_of_a_resumed_run_has_every_step_once(make, tmp_path):
+    make(name="straight")
+    with pytest.raises(KeyboardInterrupt):
+        make(name="killed", callbacks=[KilledAt(7)])
+    assert [row["step"] for row in curve(tmp_path / "killed.csv")] == ["2", "4", "6"]
+    make(name="killed")
+    straight, resumed = curve(tmp_path / "straight.csv"), curve(tmp_path / "killed.csv")
+    assert [row["step"] for row in resumed] == ["2", "4", "6", "8"]
+    assert [row["learning_rate"] for row in resumed] == [row["learning_rate"] for row in straight]
+    for ours, theirs in zip(resumed, straight, strict=True):
+        for column in ("caption_loss", "patch_loss"):
+            assert float(ours[column]) == pytest.approx(float(theirs[column]), rel=1e-6)
+
+
+def test_half_a_checkpoint_is_not_taken_up(tmp_path):
+    for step, whole in ((90, True), (100, True), (110, False)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if whole:
+            (folder / "trainer_state.json").touch()
+    assert trainer.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
+    assert trainer.last_checkpoint(tmp_path / "nothing") is None
+
+
+def test_with_a_weight_of_zero_the_patch_arm_is_the_caption_arm(make):
+    _, caption = make(loss=None, supervised=False, name="caption")
+    _, zero = make(loss=PatchLossParams(form="cosine", beta=0.0, words="phrase"), name="zero")
+    _, aligned = make(name="aligned")
+    assert changed(caption, zero) == set()
+    assert changed(caption, aligned)
+
+
+def test_the_same_run_gives_the_same_weights(make):
+    assert changed(make(name="once")[1], make(name="twice")[1]) == set()
+
+
+def test_the_loss_is_that_of_captions_plus_beta_times_that_of_patches(make, tmp_path):
+    make(name="aligned")
+    for row in curve(tmp_path / "aligned.csv"):
+        parts = float(row["caption_loss"]) + 2.0 * float(row["patch_loss"])
+        assert float(row["loss"]) == pytest.approx(parts, rel=1e-3)
+
+
+def test_patches_are_drawn_towards_their_words(make, tmp_path):
+    longer = SETTINGS.model_copy(update={"steps": 40})
+    make(name="aligned", settings=longer)
+    rows = curve(tmp_path / "aligned.csv")
+    assert float(rows[-1]["patch_loss"]) < 0.3 < 0.8 < float(rows[0]["patch_loss"])
+
+
+def test_the_learning_rate_rises_and_falls_to_zero(make, tmp_path):
+    rates = []
+
+    class Rates(TrainerCallback):
+        def on_step_begin(self, args, state, control, optimizer=None, **kwargs):
+            rates.append([group["lr"] for group in optimizer.param_groups])
+
+    make(callbacks=[Rates()])
+    assert all(len(set(groups)) == 1 for groups in rates)  # Muon's and AdamW's are one
+    first = [groups[0] for groups in rates]
+    assert first[:3] == pytest.approx([0.0, 0.01, 0.02])  # two steps of warm-up
+    assert first[2:] == sorted(first[2:], reverse=True)
+    assert first[-1] < 0.004
+
+
+def test_the_caption_loss_is_the_one_of_the_assembled_model(encoder_folder, language_model_folder):
+    """Of transformers' own forward, a turn at a time, from pixels: features and shared prefix add nothing."""
+    from pipeline.models import encoder
+
+    projector = ProjectorParams(kind="mlp", feature_layers=[0, -1])
+    model, processor = llava.assemble(encoder_folder, language_model_folder, projector, seed=1)
+    tokenizer = processor.tokenizer
+    pixels = torch.randn(2, 3, 32, 32)
+    _, turns, *_ = made_data(tokenizer, False)
+    rows = np.array([[0, 1], [2, 3]])
+    ids, labels = (torch.from_numpy(x) for x in turns.pad(rows, 0))
+    image = tokenizer.convert_tokens_to_ids(IMAGE)
+    with torch.no_grad():
+        features = encoder.patch_tokens(model.model.vision_tower, pixels, [0, -1])
+        inputs = {"ids": [ids], "labels": [labels]}
+        bos = torch.tensor([tokenizer.bos_token_id])
+        found = trainer.caption_loss(model, bos, llava.project(model, features), inputs)
+        total, count = 0.0, 0
+        for row in range(2):
+            for turn in range(2):
+                length = int((ids[row, turn] != 0).sum())
+                opening = [tokenizer.bos_token_id, *[image] * PATCHES]
+                whole = torch.tensor([[*opening, *ids[row, turn, :length].tolist()]])
+                learned = torch.tensor([[*[-100] * len(opening), *labels[row, turn, :length].tolist()]])
+                alone = model(input_ids=whole, pixel_values=pixels[row : row + 1], labels=learned)
+                here = int((learned != -100).sum())
+                total, count = total + alone.loss.item() * here, count + here
+    assert found.item() == pytest.approx(total / count, rel=1e-5)
