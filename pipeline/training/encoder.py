@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,21 +86,22 @@ def read(params: Params, size: int):
         if not images.num_rows:
             continue
         here = images.select(["image_id", "width", "height"]).to_pylist()
+        sizes = {row["image_id"]: (row["width"], row["height"]) for row in here}
         numbers |= {row["image_id"]: len(numbers) + place for place, row in enumerate(here)}
-        scale = {row["image_id"]: size / min(row["width"], row["height"]) for row in here}
         pixels.append(pixels_of(images, params.source.path, size))
         for row in captioned.to_pylist():
-            if row["image_id"] in scale:
+            if row["image_id"] in sizes:
                 captions.append(row["text"])
                 caption_image.append(numbers[row["image_id"]])
         for row in objects.select(["image_id", "label", "attributes", "box"]).to_pylist():
-            if row["image_id"] in scale:
-                x0, y0, x1, y1 = row["box"]
-                middle = np.array([x0 + x1, y0 + y1]) / 2 * scale[row["image_id"]]
+            if row["image_id"] in sizes:
+                centre = seen_at(row["box"], *sizes[row["image_id"]], size)
+                if centre is None:
+                    continue
                 texts.append(short_text(row["label"], row["attributes"], len(texts)))
                 labels.append(row["label"])
                 owners.append(numbers[row["image_id"]])
-                centres.append(middle / params.encoder.trained.patch_size)
+                centres.append(centre / params.encoder.trained.patch_size)
     tokenizer = vocabulary.build([*captions, *texts, "and"], add_eos=True)
     order = np.argsort(np.asarray(owners, np.int64), kind="stable")
     object_ids, label_ids = encode(tokenizer, texts), encode(tokenizer, labels)
@@ -115,6 +117,20 @@ def read(params: Params, size: int):
         eos=tokenizer.eos_token_id,
     )
     return data, tokenizer
+
+
+def seen_at(box: Sequence[float], width: int, height: int, size: int) -> np.ndarray | None:
+    """Where a box's centre is in the encoder's input, x and y in pixels; None where the crop leaves it out.
+
+    Args:
+        box: x0, y0, x1, y1 in pixels of the image.
+        width, height: of the image, pixels.
+        size: side of the input, to which the shorter side is resized before the centre crop.
+    """
+    whole = np.array([width, height])
+    x0, y0, x1, y1 = box
+    centre = (np.array([x0 + x1, y0 + y1]) / 2 - whole / 2) * size / whole.min() + size / 2
+    return centre if ((centre >= 0) & (centre < size)).all() else None
 
 
 def short_text(label: str, attributes: list[str], number: int) -> str:

@@ -76,10 +76,10 @@ class Progress:
         )
         self._task = self._bar.add_task(title, total=total, note="")
 
-    def advance(self, steps: int = 1, **notes: float) -> None:
-        """Some more steps are done; ``notes`` are shown beside the bar."""
+    def advance(self, steps: int = 1, loss: float | None = None) -> None:
+        """Some more steps are done; the loss is shown beside the bar."""
         before, self._done = self._done, self._done + steps
-        note = "  ".join(f"{name} {value:.3f}" for name, value in notes.items())
+        note = "" if loss is None else f"loss {loss:.3f}"
         if self._console.is_terminal:
             self._bar.update(self._task, advance=steps, note=note)
         elif self._done * 10 // self._total > before * 10 // self._total:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch.utils.data import SequentialSampler
@@ -56,7 +57,7 @@ class PatchAlignedTrainer(Trainer):
             patch = PATCH_LOSSES[self._patch_loss.form](
                 tokens_BND,
                 inputs["region_weights"],
-                model.get_input_embeddings().weight,
+                cast(torch.Tensor, model.get_input_embeddings().weight),
                 inputs["region_words"],
                 model.config.pad_token_id,
             )
@@ -82,7 +83,9 @@ class PatchAlignedTrainer(Trainer):
         # Trainer's own goes by the names in the file, which for LLaVA are not those of the module: it would
         # load nothing, and say so in a warning alone.
         found = LlavaForConditionalGeneration.from_pretrained(resume_from_checkpoint)
-        (model or self.model).load_state_dict(found.state_dict())
+        target = self.model if model is None else model
+        assert target is not None
+        target.load_state_dict(found.state_dict())
 
     def _get_train_sampler(self, *args, **kwargs):
         assert isinstance(self.train_dataset, Schedule)
@@ -119,7 +122,7 @@ class Bar(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         """One step further."""
-        self._progress.advance(**self._notes)
+        self._progress.advance(1, **self._notes)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         """Keep the loss that is shown."""
