@@ -29,7 +29,7 @@ def put(tree: dict, key: str, value) -> dict:
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
-        ("ground.source", "grounding", "'dataset' or 'open_clip'"),
+        ("ground.source", "grounding", "'dataset', 'open_clip'"),
         ("source.name", "imagenet", "'scenes'"),
         ("source.scenes.train", 0, "greater than or equal to 1"),
         ("source.scenes.train", "many", "integer"),

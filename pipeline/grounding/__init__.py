@@ -25,15 +25,52 @@ def _open_clip(params: GroundParams) -> Annotator:
     return OpenClipAnnotator(params.open_clip)
 
 
-ANNOTATORS: dict[str, Callable[[GroundParams], Annotator]] = {"dataset": _dataset, "open_clip": _open_clip}
+def _groundingdino(params: GroundParams) -> Annotator:
+    from pipeline.grounding.groundingdino import annotator
+
+    return annotator(params.groundingdino)
+
+
+def _grounding_dino(params: GroundParams) -> Annotator:
+    from pipeline.grounding.grounding_dino import annotator
+
+    return annotator(params.grounding_dino)
+
+
+def _owlv2(params: GroundParams) -> Annotator:
+    from pipeline.grounding.owlv2 import annotator
+
+    return annotator(params.owlv2)
+
+
+def _consensus(params: GroundParams) -> Annotator:
+    from pipeline.grounding.consensus import ConsensusAnnotator
+
+    members = tuple(ANNOTATORS[name](params) for name in params.consensus.sources)
+    return ConsensusAnnotator(params.consensus, members)
+
+
+ANNOTATORS: dict[str, Callable[[GroundParams], Annotator]] = {
+    "dataset": _dataset,
+    "open_clip": _open_clip,
+    "groundingdino": _groundingdino,
+    "grounding_dino": _grounding_dino,
+    "owlv2": _owlv2,
+    "consensus": _consensus,
+}
 
 
 def open_annotator(params: GroundParams) -> Annotator:
-    """The annotation source that ``ground.source`` asks for.
+    """The annotation source that ``ground.source`` asks for, its boxes made into masks by ``ground.masks``.
 
     Raises:
-        UserError: there is no such source.
+        UserError: there is no such source, or its settings do not fit together.
     """
     if params.source not in ANNOTATORS:
         raise UserError(f"ground.source: found {params.source!r}; it must be one of {', '.join(ANNOTATORS)}.")
-    return ANNOTATORS[params.source](params)
+    source = ANNOTATORS[params.source](params)
+    if params.masks == "none":
+        return source
+    from pipeline.grounding.segmentation import MaskedAnnotator
+
+    return MaskedAnnotator(source, params.masks, getattr(params.mask_models, params.masks))
