@@ -60,44 +60,57 @@ def results(
 
 
 def results_table(found: dict[str, Any]) -> Table:
-    """Metrics as rows, grouped; arms with their intervals, then references, as columns.
+    """Metrics as rows, grouped; arms, their difference with its interval, floor and ceiling as columns.
 
     Args:
-        found: ``{"arms": {arm: {metric key: {value, low, high, n}}}, "references": {name: {...}}}``.
+        found: ``{"arms": {arm: {metric key: {value, low, high, n}}}, "references": {name: {...}},
+            "differences": {metric key: {...}}}``; the last may be missing.
     """
     arms, references = found.get("arms", {}), found.get("references", {})
-    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
-    table.add_column("")
+    differences = found.get("differences", {})
+    floors = {name: values for name, values in references.items() if name != CEILING}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", max_width=32)
     for arm in arms:
         table.add_column(arm.replace("_", "-"), justify="right")
-    for name in references:
-        table.add_column(name, justify="right", style="dim", header_style="dim")
-    measured = {key for column in (*arms.values(), *references.values()) for key in column}
+    for title in ("difference [95 %]", "floor", "ceiling"):
+        table.add_column(title, justify="right", style="dim", header_style="dim", no_wrap=True)
     group = None
-    for metric in (metric for metric in METRICS if metric.key in measured):
+    for metric in METRICS:
+        cells = [_value(metric, arm.get(metric.key)) for arm in arms.values()]
+        if not any(cells):
+            continue
         if metric.group != group:
             group = metric.group
             table.add_row(f"[bold]{group}[/bold]")
-        cells = [_estimate(metric, column.get(metric.key)) for column in arms.values()]
-        cells += [_value(metric, column.get(metric.key)) for column in references.values()]
-        table.add_row(f"  {metric.title}{_ARROWS[metric.direction]}", *cells)
+        known = [values[metric.key] for values in floors.values() if metric.key in values]
+        floor = max(known, key=lambda estimate: estimate["value"]) if known and metric.direction > 0 else None
+        table.add_row(
+            f"  {metric.title}{_ARROWS[metric.direction]}",
+            *cells,
+            _difference(metric, differences.get(metric.key)),
+            _value(metric, floor),
+            _value(metric, references.get(CEILING, {}).get(metric.key)),
+        )
     return table
 
 
+CEILING = "scene in words"
 _ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 
 
-def _value(metric: Metric, estimate: dict[str, float] | None, field: str = "value") -> str:
+def _value(metric: Metric, estimate: dict[str, float] | None) -> str:
     if estimate is None:
         return ""
-    return f"{100 * estimate[field]:.1f} %" if metric.unit == "share" else f"{estimate[field]:.3f}"
+    return f"{100 * estimate['value']:.1f} %" if metric.unit == "share" else f"{estimate['value']:.3f}"
 
 
-def _estimate(metric: Metric, estimate: dict[str, float] | None) -> str:
-    if estimate is None:
+def _difference(metric: Metric, estimate: dict[str, float] | None) -> str:
+    if estimate is None or metric.direction == 0:
         return ""
-    low, high = (_value(metric, estimate, field).removesuffix(" %") for field in ("low", "high"))
-    return f"{_value(metric, estimate)} [dim]\\[{low}, {high}][/dim]"
+    scale, places = (100, 1) if metric.unit == "share" else (1, 3)
+    value, low, high = (f"{scale * estimate[name]:+.{places}f}" for name in ("value", "low", "high"))
+    return f"{value} \\[{low}, {high}]"
 
 
 def app() -> None:

@@ -27,7 +27,9 @@ FOUND = {
     },
     "references": {
         "random true box": {"referring.accuracy": {"value": 0.3125, "low": 0.3, "high": 0.32, "n": 100}},
+        "scene in words": {"referring.accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "n": 100}},
     },
+    "differences": {"referring.accuracy": {"value": 0.25, "low": 0.15, "high": 0.35, "n": 100}},
 }
 
 
@@ -38,16 +40,16 @@ def rendered(found: dict) -> list[str]:
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def test_arms_stand_side_by_side_with_intervals_and_references_beside():
+def test_arms_stand_side_by_side_with_their_difference_floor_and_ceiling():
     lines = rendered(FOUND)
-    assert lines[0].split() == ["caption", "patch-aligned", "random", "true", "box"]
+    assert lines[0].split() == ["caption", "patch-aligned", "difference", "[95", "%]", "floor", "ceiling"]
     assert "Alignment" in lines[1]
-    assert "0.123 [0.100, 0.150]" in lines[2]
-    assert "0.500 [0.450, 0.550]" in lines[2]
+    assert lines[2].split()[-2:] == ["0.123", "0.500"]
     assert lines[3] == "Referring expressions"
-    assert "25.0 % [20.0, 30.0]" in lines[4]
-    assert "50.0 % [40.0, 60.0]" in lines[4]
-    assert lines[4].endswith("31.2 %")
+    assert lines[4].endswith("31.2 %   90.0 %")
+    assert "25.0 %" in lines[4]
+    assert "50.0 %" in lines[4]
+    assert "+25.0 [+15.0, +35.0]" in lines[4]
 
 
 def test_metrics_that_nobody_measured_take_no_row():
