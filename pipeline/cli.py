@@ -17,6 +17,7 @@ from pipeline.tables.metrics import METRICS, Metric
 
 METRICS_FILE = Path("data/metrics.json")
 REPORT = Path("data/report/index.html")
+LOG_WIDTH = 110  # columns, where there is no terminal to fit
 
 commands = typer.Typer(
     add_completion=False,
@@ -54,6 +55,8 @@ def results(
             f"{file} is not valid JSON ({error}): run `dvc repro report` to make it again."
         ) from error
     out = Console()
+    if not out.is_terminal:
+        out = Console(width=LOG_WIDTH)
     out.print(results_table(found))
     if REPORT.exists():
         out.print(f"The report: [bold]{REPORT}[/bold]", highlight=False)
@@ -70,7 +73,7 @@ def results_table(found: dict[str, Any]) -> Table:
     differences = found.get("differences", {})
     floors = {name: values for name, values in references.items() if name != CEILING}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", max_width=32)
+    table.add_column("", max_width=42)
     for arm in arms:
         table.add_column(arm.replace("_", "-"), justify="right")
     for title in ("difference [95 %]", "floor", "ceiling"):
