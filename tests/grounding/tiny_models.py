@@ -216,3 +216,83 @@ def clip_tokenizer(folder: Path):
         unk_token="<|endoftext|>",
         pad_token="!",
     )
+
+
+def sam(folder: Path) -> str:
+    """A transformers SAM with its processor; its input is a square of 64 pixels."""
+    from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
+
+    torch.manual_seed(0)
+    config = SamConfig(
+        vision_config={
+            "hidden_size": 16,
+            "output_channels": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "image_size": 64,
+            "patch_size": 16,
+            "mlp_dim": 32,
+            "global_attn_indexes": [0],
+            "window_size": 2,
+            "num_pos_feats": 8,
+        },
+        prompt_encoder_config={
+            "hidden_size": 16,
+            "image_size": 64,
+            "patch_size": 16,
+            "mask_input_channels": 4,
+        },
+        mask_decoder_config={
+            "hidden_size": 16,
+            "mlp_dim": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": 16,
+        },
+    )
+    SamModel(config).save_pretrained(folder)
+    side = {"height": 64, "width": 64}
+    SamProcessor(SamImageProcessor(size={"longest_edge": 64}, pad_size=side)).save_pretrained(folder)
+    return str(folder)
+
+
+def sam2(folder: Path) -> str:
+    """A transformers SAM 2 with its processor; its input is a square of 64 pixels."""
+    from transformers import Sam2Config, Sam2ImageProcessor, Sam2Model, Sam2Processor
+
+    torch.manual_seed(0)
+    config = Sam2Config(
+        vision_config={
+            "backbone_config": {
+                "model_type": "sam2_hiera_det_model",
+                "hidden_size": 8,
+                "num_attention_heads": 1,
+                "image_size": [64, 64],
+                "blocks_per_stage": [1, 1, 2, 1],
+                "embed_dim_per_stage": [8, 16, 32, 64],
+                "num_attention_heads_per_stage": [1, 1, 2, 2],
+                "window_size_per_stage": [4, 4, 4, 2],
+                "global_attention_blocks": [3],
+                "window_positional_embedding_background_size": [4, 4],
+            },
+            "backbone_channel_list": [64, 32, 16, 8],
+            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+            "fpn_hidden_size": 16,
+        },
+        prompt_encoder_config={
+            "hidden_size": 16,
+            "image_size": 64,
+            "patch_size": 16,
+            "mask_input_channels": 4,
+        },
+        mask_decoder_config={
+            "hidden_size": 16,
+            "mlp_dim": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": 16,
+        },
+    )
+    Sam2Model(config).save_pretrained(folder)
+    Sam2Processor(Sam2ImageProcessor(size={"height": 64, "width": 64})).save_pretrained(folder)
+    return str(folder)
