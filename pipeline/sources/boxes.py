@@ -60,7 +60,7 @@ def unpadded(box: Sequence[float], width: int, height: int) -> Box:
     ``mm_utils.py``). Nothing is clipped.
     """
     side = max(width, height)
-    left, top = (side - width) / 2, (side - height) / 2
+    left, top = (side - width) // 2, (side - height) // 2
     x0, y0, x1, y1 = (float(edge) * side for edge in box)
     return x0 - left, y0 - top, x1 - left, y1 - top
 

@@ -30,23 +30,19 @@ def source(params: SourceParams) -> ListedSource:
 
 
 def inputs(params: SourceParams) -> list[Path]:
-    """The table; or all folders, whose time of change tells that files came or went."""
+    """The table, or the folders."""
     settings = params.folder
     if settings.table is not None:
         if Path(settings.table).suffix not in (".csv", ".jsonl"):
             raise UserError(f"source.folder.table: found {settings.table!r}; it must be a .csv or a .jsonl.")
         return existing(params.path, [settings.table], "source.folder.table", _TREE)
-    if not any((params.path / name).is_dir() for name in settings.images):
+    folders = [params.path / name for name in settings.images if (params.path / name).is_dir()]
+    if not folders:
         raise UserError(
             f"source.path is {params.path} and source.folder.images {settings.images}: there is no such "
             f"folder. Expected: {_TREE}."
         )
-    return [
-        Path(folder)
-        for name in settings.images
-        for folder, folders, _ in _walk(params.path / name)
-        if folders is not None
-    ]
+    return folders
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:

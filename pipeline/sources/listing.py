@@ -56,7 +56,8 @@ class ListedSource:
 
     def digest(self) -> str:
         """Digest of the settings, the listing's files, and the pictures' names and sizes in bytes."""
-        name, root, listing = self.params.name, self.params.path, self._listing()
+        # A run starts here, perhaps long after the last one of the same process: list anew.
+        name, root, listing = self.params.name, self.params.path, self._listing(is_new=True)
         settings = [self.params.shard_size, getattr(self.params, name).model_dump(mode="json")]
         read = []
         if self.hashes_inputs:
@@ -82,12 +83,12 @@ class ListedSource:
     def _loose(self, shard: int) -> list[Reject]:
         return self._listing().loose if shard == 0 else []
 
-    def _listing(self) -> Listing:
+    def _listing(self, is_new: bool = False) -> Listing:
         used = [path.stat() for path in self.inputs(self.params)]
         stamps = tuple((stat.st_mtime_ns, stat.st_size) for stat in used)
         asked = (self.params.model_dump_json(), stamps)
         with _making:  # threads that ask at the same time wait for one listing instead of making their own
-            if asked not in _made:
+            if is_new or asked not in _made:
                 _made.clear()
                 _made[asked] = self.make(self.params)
             return _made[asked]

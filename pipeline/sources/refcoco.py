@@ -183,9 +183,8 @@ def _listed(
                 spans.setdefault(ann_id, []).append((name, *span_of(text)))
             prompt = PROMPT.format(text_of(text)) if text_of(text) else None
             turns = (("user", prompt), ("assistant", "<box>"))
-            box = corners_of(row.get("bbox")) if row else None
-            unusable = box if box is not None else "none"
-            listed.conversations.append(Conversation(name, "referring", turns, unusable, fault=fault))
+            box = corners_of(row.get("bbox", ())) if row else ()
+            listed.conversations.append(Conversation(name, "referring", turns, box, fault=fault))
     for ann_id, row in rows.items():
         if row is None:
             missing = ("", "annotation_missing", f"{instances.name} lists no annotation {ann_id}")

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 _PIECE = 1 << 20  # bytes read at a time
 _LARGEST = 1 << 26  # bytes of one row of a JSON file; what is larger is taken for damage
+_GOES_ON = 4  # a number may go on for so many characters ("e+1") before it reads as another number
 _SPACE = " \t\n\r"
 
 
@@ -203,8 +204,8 @@ class _Window:
                 continue
             except RecursionError as error:
                 raise self.cut("it is nested too deeply") from error
-            if end == len(self._text) and self._more():
-                continue  # a number may go on
+            if end > len(self._text) - _GOES_ON and self._more():
+                continue
             text, start = self._text[self._at : end], self._base + self._at
             self._at = end
             # Letters beyond ASCII were read as Latin-1: read them for what they are.
@@ -213,7 +214,9 @@ class _Window:
     def _more(self) -> bool:
         """Read on, more each time that one value asks for it; False at the end of the file."""
         data = self._file.read(max(_PIECE, len(self._text) - self._at))
+        if not data:
+            return False
         self._text = self._text[self._at :] + data.decode("latin-1")
         self._base += self._at
         self._at = 0
-        return bool(data)
+        return True
