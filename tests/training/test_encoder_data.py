@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_only_training_images_and_what_the_encoder_sees_of_them(tmp_path, monkey
     for name, rows in tables.items():
         dataset.write_part(tmp_path / name, 0, schemas.from_rows(name, rows), name, Provenance())
     monkeypatch.setattr(encoder, "DATA", tmp_path)
-    data, tokenizer = encoder.read(parameters.load(), 64)
+    data, tokenizer = encoder.read(parameters.load(Path(__file__).parents[2] / "params.yaml"), 64)
     assert data.pixels.shape == (2, 3, 64, 64)
     assert data.caption_image.tolist() == [0, 1]
     assert data.caption_ids == encode(tokenizer, ["a caption of a", "a caption of c"])
