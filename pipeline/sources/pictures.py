@@ -54,7 +54,7 @@ def load_picture(image: Mapping[str, Any], root: Path, image_id: str) -> Image.I
     where = "in the table" if data is not None else f"at {path!r} below {root}"
     try:
         with Image.open(io.BytesIO(data) if data is not None else file_below(root, str(path))) as picture:
-            return ImageOps.exif_transpose(picture).convert("RGB")
+            return _eight_bits(ImageOps.exif_transpose(picture)).convert("RGB")
     except FileNotFoundError as error:
         raise UserError(
             f"Image {image_id} is missing: there is no file {where}. Put it back, or run ingest again."
@@ -66,3 +66,13 @@ def load_picture(image: Mapping[str, Any], root: Path, image_id: str) -> Image.I
             f"Image {image_id}, {where}, cannot be read ({error}). Replace the file, or run ingest again,"
             " which rejects it."
         ) from error
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Greys of 16 bits as greys of 8; other pictures as they are.
+
+    Pillow's own conversion clips at 255, which makes such a picture white.
+    """
+    if not picture.mode.startswith("I;16"):
+        return picture
+    return picture.convert("I").point(lambda value: value * (1 / 257)).convert("L")

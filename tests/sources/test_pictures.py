@@ -56,6 +56,14 @@ def test_what_cannot_be_decoded_is_named(tmp_path, data):
         load_picture({"bytes": data, "path": None}, tmp_path, "dog-7")
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path, kind):
+    grey = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
+    data = encoded(Image.fromarray(grey), kind)
+    loaded = np.asarray(load_picture({"bytes": data, "path": None}, tmp_path, "a"))
+    assert np.abs(loaded - (grey / 257)[..., None]).max() <= 1
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"Image dog-7 is missing.*gone\.jpg"):
         load_picture({"bytes": None, "path": "gone.jpg"}, tmp_path, "dog-7")
