@@ -264,6 +264,23 @@ class Owlv2Params(Section):
     batch_size: Positive = Field(description="Images a batch.")
 
 
+class TagsParams(Section):
+    """Words of a vocabulary that an image shows, as phrases for another source: needs no caption."""
+
+    source: Literal["dataset", "open_clip", "groundingdino", "grounding_dino", "owlv2", "consensus"] = Field(
+        description="The source that grounds the tags, with its own settings."
+    )
+    model: str = Field(description="open_clip architecture, or local-dir:FOLDER for one on disk.")
+    pretrained: str | None = Field(description="open_clip's tag or file of the weights; none for local-dir.")
+    prompt: str = Field(description="Template of the text, with {} for the word.")
+    vocabulary: Path | None = Field(description="Text file, a word a line; none: COCO's 80 categories.")
+    best: Positive = Field(description="Most tags of an image.")
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] = Field(
+        description="Words below this cosine with the image are no tags."
+    )
+    batch_size: Positive = Field(description="Images a batch.")
+
+
 class ConsensusParams(Section):
     """Ground phrases where other sources agree."""
 
@@ -294,15 +311,16 @@ class MaskModelsParams(Section):
 class GroundParams(Section):
     """Noun phrases to regions."""
 
-    source: Literal["dataset", "open_clip", "groundingdino", "grounding_dino", "owlv2", "consensus"] = Field(
-        description="The annotation source."
-    )
+    source: Literal[
+        "dataset", "open_clip", "groundingdino", "grounding_dino", "owlv2", "tags", "consensus"
+    ] = Field(description="The annotation source.")
     masks: Literal["none", "sam", "sam2"] = Field(description="What makes boxes into masks.")
     dataset: DatasetSourceParams
     open_clip: OpenClipSourceParams
     groundingdino: GroundingdinoParams
     grounding_dino: GroundingDinoParams
     owlv2: Owlv2Params
+    tags: TagsParams
     consensus: ConsensusParams
     mask_models: MaskModelsParams
 

@@ -43,6 +43,12 @@ def _owlv2(params: GroundParams) -> Annotator:
     return annotator(params.owlv2)
 
 
+def _tags(params: GroundParams) -> Annotator:
+    from pipeline.grounding.tags import TagsAnnotator
+
+    return TagsAnnotator(params.tags, ANNOTATORS[params.tags.source](params))
+
+
 def _consensus(params: GroundParams) -> Annotator:
     from pipeline.grounding.consensus import ConsensusAnnotator
 
@@ -56,6 +62,7 @@ ANNOTATORS: dict[str, Callable[[GroundParams], Annotator]] = {
     "groundingdino": _groundingdino,
     "grounding_dino": _grounding_dino,
     "owlv2": _owlv2,
+    "tags": _tags,
     "consensus": _consensus,
 }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,14 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.patches.geometry import Geometry
+from pipeline.tables import digests
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
 _TEXTS = 256  # texts a batch
+_LOCAL = "local-dir:"
 # Shards may run in threads: one of them loads the model, and tokenizers serve one caller at a time.
 _LOADING, _TOKENIZING = Lock(), Lock()
 
@@ -61,6 +64,14 @@ class DenseClip:
             features_BNE = patch_features(self.clip.visual, images_BCHW, dense)
             return torch.nn.functional.normalize(features_BNE, dim=-1).float().cpu().numpy()
 
+    def encode_images(self, pictures: list[Image]) -> np.ndarray:
+        """Unit features of whole pictures, float32 (pictures, embed_dim)."""
+        import torch
+
+        images_BCHW = torch.stack([self.preprocess(picture) for picture in pictures]).to(self.device)
+        with torch.inference_mode():
+            return self.clip.encode_image(images_BCHW, normalize=True).float().cpu().numpy()
+
 
 def patch_features(visual: Any, images_BCHW: torch.Tensor, dense: str) -> torch.Tensor:
     """Features of the patches in the shared space, not normalised, (batch, patches, embed_dim).
@@ -87,18 +98,41 @@ def patch_features(visual: Any, images_BCHW: torch.Tensor, dense: str) -> torch.
     return patches_BND if visual.proj is None else patches_BND @ visual.proj
 
 
-def load(name: str, pretrained: str | None, weights: str = "") -> DenseClip:
+def weights_digest(name: str, pretrained: str | None, setting: str = "ground.open_clip") -> str:
+    """Digest of the model's own files, where it is made of files, otherwise empty.
+
+    Raises:
+        UserError: there is no model in the folder that ``local-dir:`` names.
+    """
+    if name.startswith(_LOCAL):
+        folder = Path(name.removeprefix(_LOCAL))
+        if not (folder / "open_clip_config.json").is_file():
+            raise UserError(
+                f"{setting}.model: found {name!r}, but there is no {folder / 'open_clip_config.json'}. Run"
+                " `dvc repro encoder` to train the encoder, or name another folder or one of open_clip's"
+                " architectures."
+            )
+        return digests.of_files(folder)
+    file = Path(pretrained or "")
+    return digests.of_file(file) if file.is_file() else ""
+
+
+def load(
+    name: str, pretrained: str | None, weights: str = "", setting: str = "ground.open_clip"
+) -> DenseClip:
     """The model, loaded once a process; ``weights`` is a digest that tells versions of a folder apart.
+
+    ``setting`` is the section of the settings that an error names.
 
     Raises:
         UserError: it cannot be loaded, would have no trained weights, or has no plain vision transformer.
     """
     with _LOADING:
-        return _load(name, pretrained, weights)
+        return _load(name, pretrained, weights, setting)
 
 
 @lru_cache(maxsize=1)
-def _load(name: str, pretrained: str | None, weights: str) -> DenseClip:
+def _load(name: str, pretrained: str | None, weights: str, setting: str) -> DenseClip:
     import open_clip
     import torch
     from open_clip.transformer import CustomResidualAttentionBlock, VisionTransformer
@@ -109,7 +143,7 @@ def _load(name: str, pretrained: str | None, weights: str) -> DenseClip:
         tokenize = open_clip.get_tokenizer(name)
     except Exception as error:  # open_clip raises whatever its many loaders do
         raise UserError(
-            f"ground.open_clip: model {name!r} with pretrained {pretrained!r} cannot be loaded ({error}). "
+            f"{setting}: model {name!r} with pretrained {pretrained!r} cannot be loaded ({error}). "
             "Give local-dir:FOLDER, or an architecture of open_clip's and a tag or file of its weights."
         ) from error
     visual = clip.visual
@@ -119,7 +153,7 @@ def _load(name: str, pretrained: str | None, weights: str) -> DenseClip:
         or isinstance(visual.transformer.resblocks[-1], CustomResidualAttentionBlock)
     ):
         raise UserError(
-            f"ground.open_clip.model: {name!r} has a vision tower of kind {type(visual).__name__} that gives "
+            f"{setting}.model: {name!r} has a vision tower of kind {type(visual).__name__} that gives "
             "no features of patches in the shared space. Choose a ViT of open_clip's own without attentional "
             "pooling, such as ViT-B-16 or ViT-L-14-336."
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,7 +30,6 @@ REASONS = {
     "below_min_similarity": "the most similar patch is below ground.open_clip.min_similarity",
     "image_unreadable": "the image could not be read",
 }
-_LOCAL = "local-dir:"
 
 
 class Regions(NamedTuple):
@@ -152,18 +150,7 @@ class OpenClipAnnotator:
 
     @cached_property
     def _weights(self) -> str:
-        """Digest of the model's own files, where it is made of files."""
-        if self.params.model.startswith(_LOCAL):
-            folder = Path(self.params.model.removeprefix(_LOCAL))
-            if not (folder / "open_clip_config.json").is_file():
-                raise UserError(
-                    f"ground.open_clip.model: found {self.params.model!r}, but there is no "
-                    f"{folder / 'open_clip_config.json'}. Run `dvc repro encoder` to train the encoder, or "
-                    "name another folder or one of open_clip's architectures."
-                )
-            return digests.of_files(folder)
-        file = Path(self.params.pretrained or "")
-        return digests.of_file(file) if file.is_file() else ""
+        return dense_clip.weights_digest(self.params.model, self.params.pretrained)
 
 
 def locate(
