@@ -19,6 +19,7 @@ from pipeline.errors import UserError
 from pipeline.params import SourceParams
 from pipeline.sources.boxes import is_finite
 from pipeline.sources.listing import ListedSource, Listing, existing, in_folders
+from pipeline.sources.pictures import file_below
 from pipeline.sources.rows import Caption, Listed, Thing
 from pipeline.tables import digests
 
@@ -78,8 +79,8 @@ def _listed(params: SourceParams, image_id: str, split: str) -> Listed:
     spans: dict[str, list[Span]] = {}
     types: dict[str, str] = {}
     try:
-        text = (params.path / "Sentences" / f"{image_id}.txt").read_bytes().decode()
-    except (OSError, UnicodeDecodeError):
+        text = file_below(params.path, f"Sentences/{image_id}.txt").read_bytes().decode()
+    except (OSError, UserError, UnicodeDecodeError):
         text = ""  # no usable caption: the image is rejected for that
     for number, line in enumerate(line for line in text.split("\n") if line.strip()):
         sentence, links = parse_sentence(line)
@@ -87,14 +88,15 @@ def _listed(params: SourceParams, image_id: str, split: str) -> Listed:
         for entity, kind, start, end in links:
             spans.setdefault(entity, []).append((str(number), start, end))
             types.setdefault(entity, kind)
-    path = params.path / "Annotations" / f"{image_id}.xml"
+    name = f"{image_id}.xml"
     try:
-        listed.things, listed.size = _annotations(ET.fromstring(path.read_bytes()), spans, types)
+        content = file_below(params.path, f"Annotations/{name}").read_bytes()
+        listed.things, listed.size = _annotations(ET.fromstring(content), spans, types)
     except FileNotFoundError:
         pass  # some images have sentences alone
-    except (ET.ParseError, OSError, ValueError) as error:
-        message = f"{path.name} is no whole XML file ({error}): fetch or copy it again"
-        listed.rejects.append((f"file:{path.name}", "file_cut_short", message))
+    except (ET.ParseError, OSError, UserError, ValueError) as error:
+        message = f"{name} is no whole XML file ({error}): fetch or copy it again"
+        listed.rejects.append((f"file:{name}", "file_cut_short", message))
     return listed
 
 

@@ -15,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.params import SourceParams
 from pipeline.sources.index import RowIndex
 from pipeline.sources.listing import ListedSource, Listing, existing, in_folders
+from pipeline.sources.pictures import file_below
 from pipeline.sources.rows import Caption, Listed, printable, split_of
 from pipeline.sources.stream import csv_records, json_lines, read_csv, read_json
 from pipeline.tables import digests
@@ -79,26 +80,26 @@ def _beside(params: SourceParams) -> Listing:
             item = _item(params, path, (path,))
             text = str(Path(path).with_suffix(".txt"))
             if text in texts:
-                item.captions = [Caption(str(n), line) for n, line in enumerate(_lines(root / text))]
+                item.captions = [Caption(str(n), line) for n, line in enumerate(_lines(root, text))]
             listed.append(item)
         return listed
 
-    captions = [[printable(path), _digest(root / path)] for path in sorted(texts)]
+    captions = [[printable(path), _digest(root, path)] for path in sorted(texts)]
     return Listing(len(pictures), read, loose, captions, lambda: [(path,) for path in pictures])
 
 
-def _digest(path: Path) -> str:
+def _digest(root: Path, path: str) -> str:
     try:
-        return digests.of_file(path)
-    except OSError:
+        return digests.of_file(file_below(root, path))
+    except (OSError, UserError):
         return ""
 
 
-def _lines(path: Path) -> list[str]:
-    """The lines of a text file that hold anything; one empty caption if it is empty or no text."""
+def _lines(root: Path, path: str) -> list[str]:
+    """The lines of a text file that hold anything; an empty one if it is empty, no text, or elsewhere."""
     try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = file_below(root, path).read_bytes().decode("utf-8-sig").splitlines()
+    except (OSError, UserError, UnicodeDecodeError):
         return [""]
     return [line for line in lines if line.strip()] or [""]
 

@@ -15,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.sources.base import OUTPUTS, Source
 from pipeline.sources.pictures import load_picture
 from pipeline.sources.reasons import REASONS
+from pipeline.sources.rows import split_of
 from pipeline.tables import dataset
 
 WITH_BOXES = ("flickr30k", "refcoco", "visual_genome", "mdetr", "odvg")
@@ -184,3 +185,26 @@ def test_nothing_outside_the_root_is_read_whatever_names_say(layout, name, tmp_p
     lost = [row["reason"] for row in rows["rejects"] if row["key"].startswith("image:")]
     assert lost in (["image_missing"], ["row_unreadable"])
     assert source.digest()
+
+
+def test_images_are_held_back_by_their_ids_in_the_shares_that_are_asked_for():
+    ids = [f"image {number}" for number in range(20_000)]
+    splits = [split_of(each, 0.2, 0.1) for each in ids]
+    assert abs(splits.count("test") / 20_000 - 0.2) < 0.01
+    assert abs(splits.count("validation") / 20_000 - 0.1) < 0.01
+    # More of one is not more or less of the other.
+    more = [split_of(each, 0.3, 0.1) for each in ids]
+    assert all(new == old for new, old in zip(more, splits, strict=True) if old != "train")
+
+
+@pytest.mark.parametrize(
+    "name", ["llava", "visual_genome", "grounding_json", "webdataset", "parquet", "folder"]
+)
+def test_formats_without_splits_hold_images_back(name, tmp_path):
+    layout = "mdetr" if name == "grounding_json" else name
+    samples = [Sample(f"s{number}") for number in range(12)]
+    LAYOUTS[layout][0](tmp_path, samples)
+    rows = read(opened(name, tmp_path, test_share=0.3, validation_share=0.3))
+    assert {row["split"] for row in rows["images"]} == {"train", "validation", "test"}
+    splits = {row["image_id"]: row["split"] for row in rows["images"]}
+    assert all(row["split"] == splits[row["image_id"]] for row in rows["conversations"])

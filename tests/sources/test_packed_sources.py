@@ -188,10 +188,18 @@ def test_a_folder_is_read_with_its_subfolders_and_a_caption_a_line(tmp_path):
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     put(tmp_path / "secret.jpg", PICTURE)
-    put(tmp_path / "d/a.txt", "A secret.")
+    put(tmp_path / "secret.txt", "A secret.")
+    put(tmp_path / "d/a.txt", "A dog.")
+    put(tmp_path / "d/b.jpg", PICTURE)
     (tmp_path / "d/a.jpg").symlink_to(tmp_path / "secret.jpg")
+    (tmp_path / "d/b.txt").symlink_to(tmp_path / "secret.txt")
     (tmp_path / "d/more").symlink_to(tmp_path)
-    assert reasons(opened("folder", tmp_path / "d"))["image:a.jpg"] == "image_missing"
+    assert reasons(opened("folder", tmp_path / "d")) == {
+        "image:a.jpg": "image_missing",
+        "caption:a.jpg/c0": "image_rejected",
+        "image:b.jpg": "image_without_captions",
+        "caption:b.jpg/c0": "caption_empty",
+    }
 
 
 @pytest.mark.parametrize("name", ["captions.csv", "captions.jsonl"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -78,6 +79,21 @@ def test_damage_early_in_a_large_file_is_told_without_reading_on(tmp_path):
     with pytest.raises(stream.CutShortError) as caught:
         list(stream.json_elements(tmp_path / "a.json"))
     assert caught.value.offset == 11
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    rows = 4_000
+    (tmp_path / "a.json").write_text(json.dumps([{"id": n, "text": "word " * 1_000} for n in range(rows)]))
+    assert (tmp_path / "a.json").stat().st_size > 19e6
+    index = RowIndex()
+    tracemalloc.start()
+    try:
+        for each in stream.json_elements(tmp_path / "a.json"):
+            index.add(str(each.value["id"]), (0, each.start, each.end))
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 300 * rows and most < 6e6  # a few pieces of a mebibyte
 
 
 def test_a_byte_order_mark_is_passed_over(tmp_path):
