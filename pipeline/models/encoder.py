@@ -144,7 +144,7 @@ def load(path: str | Path):
         (model, processor). The model's hidden states are (B, N + 1, W) with a class token first (CLIP).
 
     Raises:
-        UserError: the path holds no vision model.
+        UserError: the path holds no vision model, or one that is not CLIP's.
     """
     try:
         config = AutoConfig.from_pretrained(path)
@@ -152,6 +152,11 @@ def load(path: str | Path):
         processor = AutoImageProcessor.from_pretrained(path)
     except (OSError, ValueError) as error:
         raise UserError(f"encoder: no vision model could be loaded from {path}: {error}") from error
+    if not config.model_type.startswith("clip"):
+        raise UserError(
+            f"encoder: {path} holds a {config.model_type} model; only CLIP vision models can be used, whose "
+            "tokens start with a class token and whose images are resized by the shorter side and cropped"
+        )
     tower = model.vision_model if hasattr(config, "vision_config") else model
     return tower.eval().requires_grad_(False), processor
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
 
 from pipeline.errors import UserError
 from pipeline.models import encoder, vocabulary
@@ -132,6 +139,15 @@ def test_the_vision_half_of_a_whole_clip_is_taken_and_saved_again(tmp_path):
 
 def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(UserError, match=f"encoder: .*{tmp_path.name}"):
+        encoder.load(tmp_path)
+
+
+def test_a_tower_without_a_class_token_is_refused(tmp_path):
+    """Its first patch would be taken for the class token and dropped."""
+    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    SiglipVisionModel(SiglipVisionConfig(**size, image_size=32, patch_size=8)).save_pretrained(tmp_path)
+    encoder.image_processor(32).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="siglip"):
         encoder.load(tmp_path)
 
 

@@ -29,17 +29,25 @@ SETTINGS = OptimisationParams(
 ALIGNED = PatchLossParams(form="cosine", beta=2.0, words="phrase")
 
 
-@pytest.fixture(autouse=True)
-def plain_machine(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def plain_machine():
     """float32 on the CPU, wherever the test runs; a row of the curve every other step."""
-    monkeypatch.setattr(trainer, "device", lambda: "cpu")
-    monkeypatch.setattr(trainer, "autocast", nullcontext)
-    monkeypatch.setattr(trainer, "LOG_EVERY", 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "device", lambda: "cpu")
+        patch.setattr(trainer, "autocast", nullcontext)
+        patch.setattr(trainer, "LOG_EVERY", 2)
+        yield
 
 
-@pytest.fixture
-def make(encoder_folder, language_model_folder, tmp_path):
-    """``make(...)`` trains a new model and returns its weights."""
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Where runs leave their curves and checkpoints."""
+    return tmp_path_factory.mktemp("trainer")
+
+
+@pytest.fixture(scope="module")
+def make(encoder_folder, language_model_folder, place, plain_machine):
+    """``make(...)`` trains a new model and returns its weights before and after."""
     projector = ProjectorParams(kind="mlp", feature_layers=[0, -1])
 
     def train(loss=ALIGNED, supervised=True, whole=False, callbacks=(), name="run", settings=SETTINGS):
@@ -57,14 +65,20 @@ def make(encoder_folder, language_model_folder, tmp_path):
             encode(tokenizer, [ChatFormat.of(tokenizer, IMAGE).before_image])[0],
             settings,
             loss,
-            tmp_path / name,
-            tmp_path / f"{name}.csv",
+            place / name,
+            place / f"{name}.csv",
             7,
             list(callbacks),
         )
         return before, weights(model)
 
     return train
+
+
+@pytest.fixture(scope="module")
+def straight(make):
+    """Weights before and after an uninterrupted run of the patch arm, whose curve is ``straight.csv``."""
+    return make(name="straight")
 
 
 def made_data(tokenizer, supervised):
@@ -109,8 +123,8 @@ class KilledAt(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def test_pre_training_moves_the_projector_and_nothing_else(make):
-    before, after = make()
+def test_pre_training_moves_the_projector_and_nothing_else(straight):
+    before, after = straight
     projector = {name for name in before if "multi_modal_projector" in name}
     assert changed(before, after) == projector
 
@@ -122,22 +136,20 @@ def test_fine_tuning_moves_everything_but_the_encoder(make):
     assert changed(before, after) == before.keys() - tower
 
 
-@pytest.mark.parametrize("whole", [False, True], ids=["pretrain", "finetune"])
-@pytest.mark.parametrize("killed", [4, 7])
-def test_a_killed_run_that_is_started_again_ends_with_the_same_weights(make, tmp_path, whole, killed):
-    loss = None if whole else ALIGNED
-    options = {"loss": loss, "supervised": not whole, "whole": whole}
-    before, straight = make(name="straight", **options)
+@pytest.mark.parametrize(("whole", "killed"), [(False, 4), (True, 7)], ids=["pretrain", "finetune"])
+def test_a_killed_run_that_is_started_again_ends_with_the_same_weights(make, place, straight, whole, killed):
+    options = {"loss": None, "supervised": False, "whole": True} if whole else {}
+    before, through = make(**options) if whole else straight
     with pytest.raises(KeyboardInterrupt):
         make(name="killed", callbacks=[KilledAt(killed)], **options)
-    kept = [path.name for path in (tmp_path / "killed").glob("checkpoint-*")]
+    kept = [path.name for path in (place / "killed").glob("checkpoint-*")]
     assert kept == [f"checkpoint-{killed // 3 * 3}"]
     seen = Steps()
     _, resumed = make(name="killed", callbacks=[seen], **options)
     assert seen.steps == list(range(killed // 3 * 3 + 1, 9))  # it did go on, rather than start again
-    assert changed(straight, resumed) == set()
-    assert changed(before, straight)
-    assert not (tmp_path / "killed").exists()  # checkpoints are cleared away at the end
+    assert changed(through, resumed) == set()
+    assert changed(before, through)
+    assert not (place / "killed").exists()  # checkpoints are cleared away at the end
 
 
 class Steps(TrainerCallback):
@@ -148,16 +160,15 @@ class Steps(TrainerCallback):
         self.steps.append(state.global_step)
 
 
-def test_the_curve_of_a_resumed_run_has_every_step_once(make, tmp_path):
-    make(name="straight")
+def test_the_curve_of_a_resumed_run_has_every_step_once(make, place, straight):
     with pytest.raises(KeyboardInterrupt):
         make(name="killed", callbacks=[KilledAt(7)])
-    assert [row["step"] for row in curve(tmp_path / "killed.csv")] == ["2", "4", "6"]
+    assert [row["step"] for row in curve(place / "killed.csv")] == ["2", "4", "6"]
     make(name="killed")
-    straight, resumed = curve(tmp_path / "straight.csv"), curve(tmp_path / "killed.csv")
+    through, resumed = curve(place / "straight.csv"), curve(place / "killed.csv")
     assert [row["step"] for row in resumed] == ["2", "4", "6", "8"]
-    assert [row["learning_rate"] for row in resumed] == [row["learning_rate"] for row in straight]
-    for ours, theirs in zip(resumed, straight, strict=True):
+    assert [row["learning_rate"] for row in resumed] == [row["learning_rate"] for row in through]
+    for ours, theirs in zip(resumed, through, strict=True):
         for column in ("caption_loss", "patch_loss"):
             assert float(ours[column]) == pytest.approx(float(theirs[column]), rel=1e-6)
 
@@ -172,33 +183,31 @@ def test_half_a_checkpoint_is_not_taken_up(tmp_path):
     assert trainer.last_checkpoint(tmp_path / "nothing") is None
 
 
-def test_with_a_weight_of_zero_the_patch_arm_is_the_caption_arm(make):
+def test_with_a_weight_of_zero_the_patch_arm_is_the_caption_arm(make, straight):
     _, caption = make(loss=None, supervised=False, name="caption")
     _, zero = make(loss=PatchLossParams(form="cosine", beta=0.0, words="phrase"), name="zero")
-    _, aligned = make(name="aligned")
     assert changed(caption, zero) == set()
-    assert changed(caption, aligned)
+    assert changed(caption, straight[1])
 
 
-def test_the_same_run_gives_the_same_weights(make):
-    assert changed(make(name="once")[1], make(name="twice")[1]) == set()
+def test_the_same_run_gives_the_same_weights(make, straight):
+    assert changed(make(name="again")[1], straight[1]) == set()
 
 
-def test_the_loss_is_that_of_captions_plus_beta_times_that_of_patches(make, tmp_path):
-    make(name="aligned")
-    for row in curve(tmp_path / "aligned.csv"):
+def test_the_loss_is_that_of_captions_plus_beta_times_that_of_patches(place, straight):
+    for row in curve(place / "straight.csv"):
         parts = float(row["caption_loss"]) + 2.0 * float(row["patch_loss"])
         assert float(row["loss"]) == pytest.approx(parts, rel=1e-3)
 
 
-def test_patches_are_drawn_towards_their_words(make, tmp_path):
+def test_patches_are_drawn_towards_their_words(make, place):
     longer = SETTINGS.model_copy(update={"steps": 40})
-    make(name="aligned", settings=longer)
-    rows = curve(tmp_path / "aligned.csv")
+    make(name="longer", settings=longer)
+    rows = curve(place / "longer.csv")
     assert float(rows[-1]["patch_loss"]) < 0.3 < 0.8 < float(rows[0]["patch_loss"])
 
 
-def test_the_learning_rate_rises_and_falls_to_zero(make, tmp_path):
+def test_the_learning_rate_rises_and_falls_to_zero(make):
     rates = []
 
     class Rates(TrainerCallback):
