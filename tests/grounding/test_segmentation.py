@@ -172,3 +172,39 @@ def test_what_cannot_be_used_is_named(tmp_path):
     place = tiny_models.sam(tmp_path / "sam")
     with pytest.raises(UserError, match=r"mask_models\.sam2\.model: .*'sam'; this source runs sam2"):
         segmentation.load("sam2", place)
+
+
+def test_sam_2_as_released_is_the_video_model_and_gives_the_same_masks(tmp_path):
+    from shutil import copy
+
+    from transformers import Sam2Model, Sam2VideoConfig, Sam2VideoModel
+
+    place = tiny_models.sam2(tmp_path / "images")
+    images = Sam2Model.from_pretrained(place)
+    small = {
+        "memory_attention_hidden_size": 16,
+        "memory_attention_num_layers": 1,
+        "memory_attention_num_attention_heads": 1,
+        "memory_attention_feed_forward_hidden_size": 16,
+        "memory_encoder_hidden_size": 16,
+        "memory_encoder_output_channels": 8,
+        "mask_downsampler_embed_dim": 16,
+        "memory_fuser_embed_dim": 16,
+        "memory_fuser_intermediate_dim": 16,
+    }
+    config = images.config.to_dict()
+    video = Sam2VideoModel(
+        Sam2VideoConfig(
+            vision_config=images.config.vision_config,
+            prompt_encoder_config=config["prompt_encoder_config"],
+            mask_decoder_config=config["mask_decoder_config"],
+            image_size=64,
+            **small,
+        )
+    )
+    video.load_state_dict(images.state_dict(), strict=False)
+    video.save_pretrained(tmp_path / "video")
+    copy(tmp_path / "images" / "processor_config.json", tmp_path / "video")
+    pictures, boxes = [picture("a")], [np.array(BOXES["a"])]
+    expected = segmentation.load("sam2", place).segment(pictures, boxes)
+    assert segmentation.load("sam2", str(tmp_path / "video")).segment(pictures, boxes) == expected
