@@ -24,7 +24,7 @@ from pipeline.tables import dataset, schemas
 from pipeline.tables.metrics import Estimates
 from pipeline.training.features import Features
 from pipeline.training.losses import pool_regions, pool_words
-from pipeline.training.supervision import pad_ids, target_text
+from pipeline.training.supervision import check_grid, pad_ids, target_text
 
 BATCH = 500
 CONTENT_ROLES = ("head", "attribute", "compound")
@@ -48,6 +48,7 @@ def load_regions(folder: Path, features: Features, most: int) -> Regions:
     """The first ``most`` patch words of the features' images, every image in its turn."""
     number = {image: index for index, image in enumerate(features.image_ids)}
     table = dataset.read(folder)
+    check_grid(table, features.patch_count, folder)
     keep = [row for row, image in enumerate(table["image_id"].to_pylist()) if image in number][:most]
     table = table.take(keep)
     coverage = np.zeros((table.num_rows, features.patch_count), np.float32)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
@@ -60,13 +61,7 @@ def load(folder: Path, images: Sequence[str], tokenizer, words: str, patch_count
     """
     number = {image: index for index, image in enumerate(images)}
     table = dataset.read(folder, ["image_id", "words", "grid", "patches", "coverage"])
-    if table.num_rows:
-        rows, columns = table["grid"][0].as_py()
-        if rows * columns != patch_count:
-            raise UserError(
-                f"{folder} was made for a {rows} x {columns} patch grid, but the encoder makes {patch_count} "
-                "patches: run `dvc repro patch_words` to make it for this encoder"
-            )
+    check_grid(table, patch_count, folder)
     owner = np.fromiter((number.get(i, -1) for i in table["image_id"].to_pylist()), np.int64, table.num_rows)
     order = np.argsort(owner, kind="stable")
     order = order[owner[order] >= 0]
@@ -82,6 +77,17 @@ def load(folder: Path, images: Sequence[str], tokenizer, words: str, patch_count
         patch_count=patch_count,
         pad=tokenizer.pad_token_id,
     )
+
+
+def check_grid(table: pa.Table, patch_count: int, folder: Path) -> None:
+    """Raise a `UserError` where patch words were made for another grid than the encoder's ``patch_count``."""
+    if table.num_rows:
+        rows, columns = table["grid"][0].as_py()
+        if rows * columns != patch_count:
+            raise UserError(
+                f"{folder} was made for a {rows} x {columns} patch grid, but the encoder makes {patch_count} "
+                "patches: run `dvc repro patch_words` to make it for this encoder"
+            )
 
 
 def target_text(words: list[dict], which: str) -> str:

@@ -82,7 +82,7 @@ def _turns(
 def scenes_in_words(
     objects: Path, images: Sequence[str], sizes: Mapping[str, tuple[int, int]], boxes: BoxFormat, seed: int
 ) -> Iterator[str]:
-    """Each image's objects as text, in random order: ``red cup <b01> <b02> <b05> <b07> ; ...``.
+    """Each image's objects as text, in random order: ``red cup <b01> <b02> <b05> <b07>; ...``.
 
     This is what the language model learns the tasks from before it ever sees an image, and the ceiling of
     evaluation: what a perfect reading of the image would tell it.
@@ -98,4 +98,4 @@ def scenes_in_words(
     for index, image in enumerate(images):
         entries = found.get(image, [])
         order = np.random.default_rng([seed, 4, index]).permutation(len(entries))
-        yield " ; ".join(entries[k] for k in order)
+        yield "; ".join(entries[k] for k in order)
