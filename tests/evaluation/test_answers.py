@@ -192,8 +192,8 @@ def test_a_text_reader_answers_behind_the_scene_in_words(language_model_folder, 
     model, tokenizer = language_model.load(language_model_folder)
     reader = loading.text_reader(decided(model), tokenizer, made_subjects(), tmp_path, seed=3)
     scenes = {
-        "i0": {"red cup <b00> <b00> <b07> <b07> ; blue star <b08> <b08> <b15> <b15>",
-               "blue star <b08> <b08> <b15> <b15> ; red cup <b00> <b00> <b07> <b07>"},
+        "i0": {"red cup <b00> <b00> <b07> <b07>; blue star <b08> <b08> <b15> <b15>",
+               "blue star <b08> <b08> <b15> <b15>; red cup <b00> <b00> <b07> <b07>"},
         "i1": {"green box <b00> <b00> <b15> <b15>"},
     }  # fmt: skip
     for row, said in zip(ROWS, asked(reader, ROWS), strict=True):
