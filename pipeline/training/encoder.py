@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from pipeline.params import Params
 from pipeline.tables import dataset
 from pipeline.training.contrastive import ContrastiveData, train
 from pipeline.training.images import pixels_of
-from pipeline.training.runtime import DATA, Progress, prepare, publish
+from pipeline.training.runtime import DATA, Progress, prepare, publish, write_curve
 
 TARGET = DATA / "models/encoder"
 CURVE = DATA / "curves/encoder.csv"
@@ -40,7 +39,7 @@ def fetch(params: Params, folder: Path) -> None:
     tower, processor = encoders.load(params.encoder.pretrained.path)
     tower.save_pretrained(folder)
     processor.save_pretrained(folder)
-    write_curve([])
+    write_curve(CURVE, [])
 
 
 def make(params: Params, folder: Path) -> None:
@@ -66,7 +65,7 @@ def make(params: Params, folder: Path) -> None:
     tower = encoders.to_transformers(model.visual, size, settings.patch_size, settings.embed_dim)
     tower.save_pretrained(folder)
     encoders.image_processor(size).save_pretrained(folder)
-    write_curve(rows)
+    write_curve(CURVE, rows)
 
 
 def read(params: Params, size: int):
@@ -138,15 +137,6 @@ def short_text(label: str, attributes: list[str], number: int) -> str:
     full = " ".join([*attributes, label])
     article = "an" if full[0] in "aeiou" else "a"
     return (f"{article} {full}", full)[number % 2]
-
-
-def write_curve(rows: list[dict]) -> None:
-    """Write the learning curve."""
-    CURVE.parent.mkdir(parents=True, exist_ok=True)
-    with CURVE.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ("step", "loss", "learning_rate"), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

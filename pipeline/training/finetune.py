@@ -2,23 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
-from pipeline import params as parameters
 from pipeline.console import run_command
-from pipeline.training.runtime import prepare
-from pipeline.training.stages import ARMS, Run, finetune
-
-
-def main() -> None:
-    """Run the stage for one arm."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--arm", choices=ARMS, required=True)
-    arm = parser.parse_args().arm
-    params = parameters.load()
-    prepare(params.seed, params.compute.threads)
-    finetune(params, Run(arm, params.seed))
-
+from pipeline.training.stages import command, finetune
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(lambda: command(finetune))

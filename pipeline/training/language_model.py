@@ -6,7 +6,6 @@ that fine-tuning will ask behind an image. The model learns language and tasks; 
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from pipeline.tables import dataset
 from pipeline.training import text
 from pipeline.training.losses import token_loss
 from pipeline.training.optimiser import MuonAdamW
-from pipeline.training.runtime import DATA, Progress, autocast, prepare, publish
+from pipeline.training.runtime import DATA, Progress, autocast, prepare, publish, write_curve
 from pipeline.training.turns import Turns, split_by_length
 
 TARGET = DATA / "models/language_model"
@@ -60,7 +59,7 @@ def fetch(path: str, folder: Path) -> None:
     model, tokenizer = language_models.load(path)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    write_curve([])
+    write_curve(CURVE, [])
 
 
 def make(params: Params, folder: Path) -> None:
@@ -81,7 +80,7 @@ def make(params: Params, folder: Path) -> None:
         [np.asarray(ids) for ids in encode(tokenizer, [chat.before_image + scene for scene in scenes])],
         text.conversation_turns(rows, images, tokenizer, chat),
     )
-    write_curve(train(model, data, settings, tokenizer.pad_token_id, params.seed))
+    write_curve(CURVE, train(model, data, settings, tokenizer.pad_token_id, params.seed))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -154,15 +153,6 @@ def like_lengths(
     pivot = lengths[generator.integers(len(lengths))]
     first, last = np.searchsorted(lengths[order], [pivot, pivot + 1])
     return order[first + generator.choice(last - first, batch, replace=last - first < batch)]
-
-
-def write_curve(rows: list[dict]) -> None:
-    """Write the learning curve."""
-    CURVE.parent.mkdir(parents=True, exist_ok=True)
-    with CURVE.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ("step", "loss", "learning_rate"), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

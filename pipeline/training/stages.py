@@ -6,22 +6,24 @@ of the seed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import LlavaForConditionalGeneration, TrainerCallback
 
+from pipeline import params as parameters
 from pipeline.models import llava
 from pipeline.models.boxes import BoxFormat
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
 from pipeline.params import Params
-from pipeline.tables import dataset
+from pipeline.tables import dataset, digests
 from pipeline.training import features as feature_tables
 from pipeline.training import supervision, text
 from pipeline.training.batches import Collator
-from pipeline.training.runtime import DATA, publish
+from pipeline.training.runtime import DATA, WORK, prepare, publish
 from pipeline.training.trainer import train
 
 ARMS = ("caption", "patch_aligned")
@@ -49,9 +51,25 @@ class Run:
         """The learning curve of ``pretrain`` or ``finetune``."""
         return self.root / "curves" / f"{stage}-{self.arm}.csv"
 
-    def work(self, stage: str) -> Path:
-        """Where the stage's checkpoints wait, so that a killed run goes on."""
-        return Path(".work") / "train" / self.root / f"{stage}-{self.arm}"
+    def work(self, stage: str, params: Params, inputs: Sequence[Path]) -> Path:
+        """Where the stage's checkpoints wait, so that a killed run goes on.
+
+        The folder's name carries the settings and what the stage reads, so a run that trains something else
+        takes up no checkpoint of this one.
+        """
+        settings = params.model_dump(mode="json", include={"train", "source", "seed"})
+        key = digests.of_value([settings, self.seed, *(digests.of_files(path) for path in inputs)])
+        return WORK / "train" / self.root / f"{stage}-{self.arm}-{key}"
+
+
+def command(stage: Callable[[Params, Run], None]) -> None:
+    """Run a stage for the arm that the command line names, on ``params.yaml``."""
+    parser = argparse.ArgumentParser(description=stage.__doc__)
+    parser.add_argument("--arm", choices=ARMS, required=True)
+    arm = parser.parse_args().arm
+    params = parameters.load()
+    prepare(params.seed, params.compute.threads)
+    stage(params, Run(arm, params.seed))
 
 
 def box_format(params: Params) -> BoxFormat:
@@ -90,9 +108,10 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     model.requires_grad_(False)
     model.model.multi_modal_projector.requires_grad_(True)
     before = encode(tokenizer, [chat.before_image])[0]
+    read = [DATA / name for name in ("models/encoder", "models/language_model", "captions", "patch_words")]
     train(
         model, collator, before, settings, loss if aligned else None,
-        run.work("pretrain"), run.curve("pretrain"), run.seed, list(callbacks),
+        run.work("pretrain", params, read), run.curve("pretrain"), run.seed, list(callbacks),
     )  # fmt: skip
     publish(lambda folder: llava.save(model, processor, folder), run.pretrained)
 
@@ -116,9 +135,10 @@ def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     )
     unfreeze(model)
     before = encode(tokenizer, [chat.before_image])[0]
+    read = [run.pretrained, DATA / "conversations"]
     train(
         model, collator, before, settings, None,
-        run.work("finetune"), run.curve("finetune"), run.seed, list(callbacks),
+        run.work("finetune", params, read), run.curve("finetune"), run.seed, list(callbacks),
     )  # fmt: skip
     publish(lambda folder: llava.save(model, processor, folder), run.finetuned)
 
