@@ -18,8 +18,8 @@ from pipeline.tables import dataset
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
-THREADS = ComputeParams(runner="threads", workers=2)
-PROCESSES = ComputeParams(runner="processes", workers=2)
+THREADS = ComputeParams(runner="threads", workers=2, threads=0)
+PROCESSES = ComputeParams(runner="processes", workers=2, threads=0)
 
 
 @flow
