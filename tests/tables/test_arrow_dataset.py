@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -131,19 +132,24 @@ def test_foreign_arrow_files_and_other_schema_versions_are_refused(folder):
         dataset.read_part(part)
 
 
-@pytest.fixture
+@contextmanager
 def small_disk():
-    """The kernel refuses files above 1 kB, as a full disk would."""
+    """The kernel refuses files above 1 kB, as a full disk would.
+
+    For a few lines only: it refuses pytest's own log too, where that is a file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(folder, small_disk):
+def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(folder):
     part = folder / PART.format(0)
     before = part.read_bytes()
-    with pytest.raises(UserError, match=r"Could not write .*part-00000\.arrow"):
+    with small_disk(), pytest.raises(UserError, match=r"Could not write .*part-00000\.arrow"):
         dataset.write_part(folder, 0, captions(5000), "captions", MADE_FROM)
     assert part.read_bytes() == before
     assert [path.name for path in sorted(folder.iterdir())] == [PART.format(0), PART.format(1)]
