@@ -392,9 +392,7 @@ class LanguageModelParams(Section):
 class ProjectorParams(Section):
     """The projector between encoder and language model."""
 
-    kind: Literal["linear", "mlp"] = Field(
-        description="mlp: two layers, a GELU between, as in LLaVA-1.5."
-    )
+    kind: Literal["linear", "mlp"] = Field(description="mlp: two layers, a GELU between, as in LLaVA-1.5.")
     feature_layers: list[int] = Field(
         min_length=1,
         description="Encoder layers that are projected, side by side; LLaVA-1.5 takes [-2].",

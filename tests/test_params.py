@@ -54,7 +54,9 @@ def test_a_wrong_value_is_told_with_its_key_and_what_is_allowed(raw, key, value,
 
 
 def test_a_range_upside_down_is_told(raw):
-    with pytest.raises(UserError, match=r"scenes\.objects: found .*; the first number \(5\) must not be above the second"):
+    with pytest.raises(
+        UserError, match=r"scenes\.objects: found .*; the first number \(5\) must not be above the second"
+    ):
         params.parse(put(raw, "source.scenes.objects", [5, 2]))
 
 

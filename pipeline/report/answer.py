@@ -90,7 +90,7 @@ def _caveats(rows: Sequence[Row], seeds: int | None) -> list[str]:
     if seeds is None:
         found.append(
             "One training run an arm: intervals cover the choice of test examples, not the luck of training."
-            ' Runs that differ in their seed alone can differ by more. “make study” runs several seeds.'
+            " Runs that differ in their seed alone can differ by more. “make study” runs several seeds."
         )
     else:
         found.append(f"Intervals are over {seeds} seeds: each arm was trained {seeds} times.")
