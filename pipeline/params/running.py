@@ -1,0 +1,33 @@
+"""``evaluate``, ``report`` and ``compute``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.params.section import Positive, Section
+
+
+class EvaluateParams(Section):
+    """Evaluation on the test split."""
+
+    examples: Positive = Field(description="Most examples of a task.")
+    regions: Positive = Field(description="Most regions for alignment and decomposition.")
+    words: Positive = Field(description="K of the decomposition: words a token is decomposed into.")
+    batch_size: Positive = Field(description="Examples a batch of generation.")
+    bootstrap: Positive = Field(description="Resamples behind an interval.")
+
+
+class ReportParams(Section):
+    """The report."""
+
+    examples: Positive = Field(description="Examples drawn.")
+
+
+class ComputeParams(Section):
+    """Where the shards run. Changes no result, so no stage depends on it."""
+
+    runner: Literal["threads", "processes"] = Field(description="What the shards are given to.")
+    workers: Positive = Field(description="Shards at a time.")
+    threads: int = Field(ge=0, description="Threads of a training stage on a CPU; 0: one a core.")
