@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.compute as pc
 import torch
 from transformers import LlavaForConditionalGeneration
 
@@ -43,12 +44,15 @@ def load(params: Params, data: Path, split: str = "test", examples: int | None =
     """Load a split's subjects; ``examples`` overrides the setting of that name."""
     boxes = box_format(params)
     features = feature_tables.load(data / "features", split)
-    sizes = text.sizes_of(data / "images")
     rows = choose(
-        text.read_conversations(data / "conversations", split, sizes, boxes),
+        [row for part in text.conversations(data, split, boxes) for row in part],
         examples or params.evaluate.examples,
     )
     wanted = set(features.image_ids)
+    images = dataset.scan(data / "images").to_table(
+        ["image_id", "width", "height"], filter=pc.field("split") == split
+    )
+    sizes = text.sizes_of(images)
     world = World(
         sizes,
         {

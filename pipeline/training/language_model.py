@@ -6,7 +6,9 @@ that fine-tuning will ask behind an image. The model learns language and tasks; 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -66,23 +68,29 @@ def make(params: Params, folder: Path) -> None:
     """Train a language model on the training split's text and save it with its tokenizer."""
     settings = params.language_model.trained
     boxes = BoxFormat("bins", settings.box_bins)
-    sizes = text.sizes_of(DATA / "images")
-    rows = text.read_conversations(DATA / "conversations", "train", sizes, boxes)
-    images = list(dict.fromkeys(row["image_id"] for row in rows))
+    sizes = text.sizes_of(dataset.read(DATA / "images"))
+    images = text.discussed(DATA, "train")
     scenes = list(text.scenes_in_words(DATA / "objects", images, sizes, boxes, params.seed))
-    captions = dataset.read(DATA / "captions", ["image_id", "text"])
-    words = [*scenes, *captions["text"].to_pylist()]
-    words += [part for row in rows for part in (row["prompt"], row["reference"])]
-    tokenizer = vocabulary.build(words, boxes.words())
+    tokenizer = vocabulary.build(chain(scenes, spoken(boxes)), boxes.words())
     model = language_models.build(settings, tokenizer, params.seed)
     chat = ChatFormat.of(tokenizer, vocabulary.IMAGE)
     data = TextScenes(
         [np.asarray(ids) for ids in encode(tokenizer, [chat.before_image + scene for scene in scenes])],
-        text.conversation_turns(rows, images, tokenizer, chat),
+        text.conversation_turns(text.conversations(DATA, "train", boxes), images, tokenizer, chat),
     )
     write_curve(CURVE, train(model, data, settings, tokenizer.pad_token_id, params.seed))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def spoken(boxes: BoxFormat) -> Iterator[str]:
+    """Every caption, and every question and answer of the training split."""
+    for part in dataset.iter_parts(DATA / "captions", ["text"]):
+        yield from part["text"].to_pylist()
+    for rows in text.conversations(DATA, "train", boxes):
+        for row in rows:
+            yield row["prompt"]
+            yield row["reference"]
 
 
 def train(

@@ -121,14 +121,13 @@ def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     model, processor = llava.load(run.pretrained)
     tokenizer = processor.tokenizer
     chat = ChatFormat.of(tokenizer, IMAGE)
-    rows = text.read_conversations(
-        DATA / "conversations", "train", text.sizes_of(DATA / "images"), box_format(params)
-    )
-    features = feature_tables.load(DATA / "features", "train", only=[row["image_id"] for row in rows])
+    features = feature_tables.load(DATA / "features", "train", only=text.discussed(DATA, "train"))
     settings = params.train.finetune
     collator = Collator(
         features,
-        text.conversation_turns(rows, features.image_ids, tokenizer, chat),
+        text.conversation_turns(
+            text.conversations(DATA, "train", box_format(params)), features.image_ids, tokenizer, chat
+        ),
         settings.turns,
         tokenizer.pad_token_id,
         run.seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,9 @@ MARKER = "<box>"
 """What stands for a box in the text of a conversation, whatever the language model's own format."""
 
 
-def sizes_of(images: Path) -> dict[str, tuple[int, int]]:
-    """Width and height of every image."""
-    table = dataset.read(images, ["image_id", "width", "height"])
-    columns = (table[name].to_pylist() for name in ("image_id", "width", "height"))
+def sizes_of(images: pa.Table) -> dict[str, tuple[int, int]]:
+    """Width and height by image id, of rows of ``images``."""
+    columns = (images[name].to_pylist() for name in ("image_id", "width", "height"))
     return {image: (width, height) for image, width, height in zip(*columns, strict=True)}
 
 
@@ -30,53 +29,68 @@ def with_box(text: str, box: Sequence[float] | None, size: tuple[int, int], boxe
     return text if box is None or MARKER not in text else text.replace(MARKER, boxes.render(box, *size))
 
 
-def read_conversations(
-    folder: Path, split: str, sizes: Mapping[str, tuple[int, int]], boxes: BoxFormat
-) -> list[dict]:
-    """A split's single-turn conversations; ``prompt`` and ``reference`` are in the model's box format."""
-    rows = []
-    for table in dataset.iter_parts(folder):
-        for row in table.filter(pc.equal(table["split"], split)).to_pylist():
+def conversations(data: Path, split: str, boxes: BoxFormat) -> Iterator[list[dict]]:
+    """A split's single-turn conversations, a list for each part of the dataset: never all at once.
+
+    Each row has the columns of ``conversations``, and ``prompt`` and ``reference`` in the model's box format.
+    """
+    folders = (data / "conversations", data / "images")
+    # Part i of every table concerns the same images.
+    for table, images in zip(*map(dataset.iter_parts, folders), strict=True):
+        sizes = sizes_of(images)
+        rows = table.filter(pc.equal(table["split"], split)).to_pylist()
+        for row in rows:
             size = sizes[row["image_id"]]
             row["prompt"] = with_box(row["turns"][0]["text"], row["box"], size, boxes)
             row["reference"] = with_box(row["answer"], row["box"], size, boxes)
-            rows.append(row)
-    return rows
+        yield rows
 
 
-def conversation_turns(rows: list[dict], images: Sequence[str], tokenizer, chat: ChatFormat) -> Turns:
-    """Conversations as tokenised turns, grouped by the images' numbers."""
-    return _turns(
-        [row["image_id"] for row in rows],
-        [chat.prompt(row["prompt"]) for row in rows],
-        [chat.answer(row["reference"]) for row in rows],
-        images,
+def discussed(data: Path, split: str) -> list[str]:
+    """The images that a split's conversations are about, in the order of the table."""
+    parts = dataset.iter_parts(data / "conversations", ["image_id", "split"])
+    found = (part.filter(pc.equal(part["split"], split))["image_id"] for part in parts)
+    return [image for column in found for image in column.unique().to_pylist()]
+
+
+def conversation_turns(
+    parts: Iterable[list[dict]], images: Sequence[str], tokenizer, chat: ChatFormat
+) -> Turns:
+    """`conversations` as tokenised turns, grouped by the images' numbers."""
+    number = {image: index for index, image in enumerate(images)}
+    return Turns.of(
         tokenizer,
+        (
+            (
+                [chat.prompt(row["prompt"]) for row in rows],
+                [chat.answer(row["reference"]) for row in rows],
+                _numbers([row["image_id"] for row in rows], number),
+            )
+            for rows in parts
+        ),
+        len(images),
     )
 
 
 def caption_turns(captions: pa.Table, images: Sequence[str], tokenizer, chat: ChatFormat) -> Turns:
     """Captions as turns without a question, grouped by the images' numbers; others' captions are left out."""
-    texts = captions["text"].to_pylist()
-    return _turns(
-        captions["image_id"].to_pylist(),
-        [chat.caption_prompt()] * len(texts),
-        [chat.answer(text) for text in texts],
-        images,
-        tokenizer,
-    )
-
-
-def _turns(
-    owners: list[str], prompts: list[str], answers: list[str], images: Sequence[str], tokenizer
-) -> Turns:
     number = {image: index for index, image in enumerate(images)}
-    owner = np.fromiter((number.get(image, -1) for image in owners), np.int64, len(owners))
-    order = np.argsort(owner, kind="stable")
-    order = order[owner[order] >= 0]
     return Turns.of(
-        tokenizer, [prompts[i] for i in order], [answers[i] for i in order], owner[order], len(images)
+        tokenizer,
+        (
+            (
+                [chat.caption_prompt()] * batch.num_rows,
+                [chat.answer(text) for text in batch["text"].to_pylist()],
+                _numbers(batch["image_id"].to_pylist(), number),
+            )
+            for batch in captions.to_batches()
+        ),
+        len(images),
     )
+
+
+def _numbers(image_ids: list[str], number: Mapping[str, int]) -> np.ndarray:
+    return np.fromiter((number.get(image, -1) for image in image_ids), np.int64, len(image_ids))
 
 
 def scenes_in_words(

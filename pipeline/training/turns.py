@@ -5,7 +5,7 @@ A *turn* is what follows the image: a prompt and an answer, of which the answer'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,25 +30,36 @@ class Turns:
 
     @classmethod
     def of(
-        cls, tokenizer, prompts: Sequence[str], answers: Sequence[str], images: np.ndarray, count: int
+        cls, tokenizer, parts: Iterable[tuple[Sequence[str], Sequence[str], np.ndarray]], count: int
     ) -> Turns:
-        """Tokenise turns.
+        """Tokenise turns, part by part: of their text no more than a part is held at a time.
 
         Args:
             tokenizer: of the language model.
-            prompts: text of each turn up to the answer.
-            answers: text of each answer with the template's ending.
-            images: (turns,) number of each turn's image, 0 to ``count`` - 1, ascending.
+            parts: of each turn the text up to the answer, the answer with the template's ending, and the
+                number of its image, 0 to ``count`` - 1; turns of any other number are left out.
             count: images.
         """
-        asked, answered = encode(tokenizer, prompts), encode(tokenizer, answers)
-        rows = [np.asarray(a + b, np.int32) for a, b in zip(asked, answered, strict=True)]
-        lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+        tokens, lengths, prompts, images = ([np.empty(0, kind)] for kind in (np.int32, *[np.int64] * 3))
+        for asked, answered, owners in parts:
+            pairs = list(zip(encode(tokenizer, asked), encode(tokenizer, answered), strict=True))
+            pairs = [pair for pair, owner in zip(pairs, owners, strict=True) if 0 <= owner < count]
+            tokens.append(np.asarray([id for a, b in pairs for id in (*a, *b)], np.int32))
+            lengths.append(np.asarray([len(a) + len(b) for a, b in pairs], np.int64))
+            prompts.append(np.asarray([len(a) for a, _ in pairs], np.int64))
+            images.append(owners[(owners >= 0) & (owners < count)])
+        owner = np.concatenate(images)
+        order = np.argsort(owner, kind="stable")
+        length = np.concatenate(lengths)
+        begin = np.concatenate([[0], np.cumsum(length)])
+        starts = np.concatenate([[0], np.cumsum(length[order])])
+        # Where each token of the sorted turns stands among the unsorted ones.
+        places = np.arange(starts[-1]) + np.repeat(begin[order] - starts[:-1], length[order])
         return cls(
-            tokens=np.concatenate(rows) if rows else np.empty(0, np.int32),
-            starts=np.concatenate([[0], np.cumsum(lengths)]),
-            prompts=np.fromiter((len(row) for row in asked), np.int64, len(rows)),
-            firsts=np.searchsorted(images, np.arange(count + 1)),
+            tokens=np.concatenate(tokens)[places],
+            starts=starts,
+            prompts=np.concatenate(prompts)[order],
+            firsts=np.searchsorted(owner[order], np.arange(count + 1)),
         )
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:

@@ -30,12 +30,17 @@ def test_padding_is_as_wide_as_the_longest_turn_drawn():
     assert ids.tolist() == [[[21, 22]]]
 
 
-def test_tokenising_puts_prompt_and_answer_together(words):
+def test_tokenising_puts_prompt_and_answer_together_and_sorts_by_image(words):
     turns = Turns.of(
         words,
-        ["<user>what colour ?<assistant>", "<assistant>", "<assistant>"],
-        ["red</s>", "a cup</s>", "none</s>"],
-        np.array([0, 0, 2]),
+        [
+            (["<assistant>", "<assistant>"], ["none</s>", "nobody's</s>"], np.array([2, -1])),
+            (
+                ["<user>what colour ?<assistant>", "<assistant>"],
+                ["red</s>", "a cup</s>"],
+                np.array([0, 0]),
+            ),
+        ],
         3,
     )
     rows = [turns.tokens[turns.starts[i] : turns.starts[i + 1]].tolist() for i in range(3)]
@@ -46,7 +51,7 @@ def test_tokenising_puts_prompt_and_answer_together(words):
 
 
 def test_no_turns_at_all(words):
-    turns = Turns.of(words, [], [], np.empty(0, np.int64), 2)
+    turns = Turns.of(words, [], 2)
     assert turns.firsts.tolist() == [0, 0, 0]
     assert turns.tokens.size == 0
 
