@@ -1,0 +1,125 @@
+"""Rows of a dataset that a condition holds for, out of memory-mapped files, read only as far as asked for.
+
+    found = filters.select(Path("data/patch_words"), "score < 0.3 and word = 'cup'")
+    found.count(), found.rows(limit=20, offset=40), found.rows(columns=["image_id"])
+
+A condition is a SQL expression over the table's columns; `expressions` says what it may hold and how an
+element of a list is named (``word``, ``lemma``, ``role``, ``patch``, ``region_id``). `expressions.names` lists what a
+condition on a table may name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import UserError
+from pipeline.inspection import expressions
+from pipeline.tables import dataset
+
+BATCH_ROWS = 131_072
+_NUMBER = "row_number_"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows of a table that a condition holds for, in the table's order. Nothing is read until asked for."""
+
+    table: pa.Table
+    """All rows, memory-mapped."""
+    condition: str | None
+    """Checked SQL (`expressions.checked`); None lets every row through."""
+
+    def count(self) -> int:
+        """How many rows there are.
+
+        Raises:
+            UserError: the condition cannot be worked out for some row (a cast that fails).
+        """
+        if self.condition is None:
+            return self.table.num_rows
+        with _told(), expressions.connection() as database:
+            database.register("rows_", self.table)
+            found = database.execute(f"SELECT count(*) FROM rows_ WHERE {self.condition}").fetchall()
+            return int(found[0][0])
+
+    def rows(
+        self, limit: int | None = None, offset: int = 0, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The rows from number ``offset`` on, ``limit`` at most, with the table's schema.
+
+        Raises:
+            UserError: as `count`.
+        """
+        chosen = self.table if columns is None else self.table.select(list(columns))
+        pieces = [
+            batch.take(pa.array(numbers))
+            for batch, numbers in zip(
+                chosen.to_batches(max_chunksize=BATCH_ROWS), self._places(limit, offset), strict=False
+            )
+        ]
+        return pa.Table.from_batches(pieces, chosen.schema)
+
+    def numbers(self) -> np.ndarray:
+        """The rows' numbers in the table: int64, ascending."""
+        starts = np.cumsum([0, *(batch.num_rows for batch in self._batches())])
+        found = [start + places for start, places in zip(starts, self._places(None, 0), strict=False)]
+        return np.concatenate([np.empty(0, np.int64), *found])
+
+    def _batches(self) -> list[pa.RecordBatch]:
+        return self.table.to_batches(max_chunksize=BATCH_ROWS)
+
+    def _places(self, limit: int | None, offset: int) -> Iterator[np.ndarray]:
+        """For one batch after another, until the limit is reached, which of its rows are chosen."""
+        left = self.table.num_rows if limit is None else limit
+        with expressions.connection() as database:
+            for batch in self._batches():
+                if left <= 0:
+                    return
+                found = self._in_batch(database, batch)
+                skipped = min(offset, len(found))
+                found = found[skipped : skipped + left]
+                offset, left = offset - skipped, left - len(found)
+                yield found
+
+    def _in_batch(self, database: duckdb.DuckDBPyConnection, batch: pa.RecordBatch) -> np.ndarray:
+        numbers = np.arange(batch.num_rows, dtype=np.int64)
+        if self.condition is None:
+            return numbers
+        table = pa.Table.from_batches([batch]).append_column(_NUMBER, pa.array(numbers))
+        with _told():
+            database.register("rows_", table)
+            found = database.execute(f"SELECT {_NUMBER} FROM rows_ WHERE {self.condition}").fetchnumpy()
+            return np.sort(found[_NUMBER])
+
+
+def select(source: Path | pa.Table, expression: str | None = None) -> Selection:
+    """The rows of a dataset's folder, of one of its parts, or of a table, that an expression holds for.
+
+    Args:
+        source: a folder of parts, a part's file, or a table.
+        expression: ``score < 0.3 and word = 'cup'``; None for every row.
+
+    Raises:
+        UserError: there is no dataset, or the expression is none that can be used (`expressions.checked`).
+    """
+    if isinstance(source, Path):
+        source = dataset.read(source) if source.is_dir() else dataset.read_part(source)
+    return Selection(source, None if expression is None else expressions.checked(source.schema, expression))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """DuckDB's errors as the user's."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise UserError(
+            f"The filter cannot be worked out for every row: {error}. Mend the condition."
+        ) from error
