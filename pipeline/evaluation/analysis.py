@@ -21,6 +21,7 @@ from pipeline.models import llava
 from pipeline.models.chat import encode
 from pipeline.params import EvaluateParams
 from pipeline.tables import dataset, schemas
+from pipeline.tables.dense import dense_coverage
 from pipeline.tables.metrics import Estimates
 from pipeline.training.features import Features
 from pipeline.training.losses import pool_regions, pool_words
@@ -51,12 +52,8 @@ def load_regions(folder: Path, features: Features, most: int) -> Regions:
     check_grid(table, features.patch_count, folder)
     keep = [row for row, image in enumerate(table["image_id"].to_pylist()) if image in number][:most]
     table = table.take(keep)
-    coverage = np.zeros((table.num_rows, features.patch_count), np.float32)
-    for row, (patches, shares) in enumerate(
-        zip(table["patches"].to_pylist(), table["coverage"].to_pylist(), strict=True)
-    ):
-        coverage[row, patches] = shares
     image = np.asarray([number[image] for image in table["image_id"].to_pylist()], np.int64)
+    coverage = dense_coverage(table).reshape(-1, features.patch_count)
     return Regions(table, image, coverage, table["words"].to_pylist())
 
 
@@ -77,7 +74,9 @@ def analyse(
         ]
     )
     table = torch.as_tensor(model.get_input_embeddings().weight)
-    values = align(tokens_BND, table, tokenizer, regions)
+    w_RD = word_vectors(table, tokenizer, [target_text(words, "phrase") for words in regions.words])
+    maps_RN = alignment.similarity_maps(tokens_BND, torch.from_numpy(regions.image), w_RD).float().numpy()
+    values = align(tokens_BND, table, tokenizer, regions, w_RD, maps_RN)
     values["compression.before"] = compression.token_entropy(features.take(np.arange(len(features))))
     values["compression.after"] = compression.token_entropy(tokens_BND)
     values["decomposition.recall"], chance = decompose(tokens_BND, table, tokenizer, regions, settings.words)
@@ -85,16 +84,19 @@ def analyse(
     estimates = {
         key: estimate(found, settings.bootstrap, seed) for key, found in values.items() if len(found)
     }
-    return estimates, similarity_table(tokens_BND, table, tokenizer, regions)
+    return estimates, similarity_table(regions, maps_RN)
 
 
 def align(
-    tokens_BND: torch.Tensor, table: torch.Tensor, tokenizer, regions: Regions
+    tokens_BND: torch.Tensor,
+    table: torch.Tensor,
+    tokenizer,
+    regions: Regions,
+    w_RD: torch.Tensor,
+    maps_RN: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Each alignment metric, one value a region."""
+    """Each alignment metric, one value a region; ``w_RD`` are the regions' words, ``maps_RN`` their maps."""
     v_RD = region_vectors(tokens_BND, regions)
-    w_RD = word_vectors(table, tokenizer, [target_text(words, "phrase") for words in regions.words])
-    maps_RN = alignment.similarity_maps(tokens_BND, torch.from_numpy(regions.image), w_RD).numpy()
     values = {
         "alignment.cosine": alignment.region_cosines(v_RD, w_RD),
         "alignment.pointing": alignment.pointing(maps_RN, regions.coverage),
@@ -161,12 +163,12 @@ def word_vectors(table: torch.Tensor, tokenizer, texts: list[str]) -> torch.Tens
     return pool_words(table, ids, pad).squeeze(0)
 
 
-def similarity_table(tokens_BND: torch.Tensor, table: torch.Tensor, tokenizer, regions: Regions) -> pa.Table:
+def similarity_table(regions: Regions, maps_RN: np.ndarray) -> pa.Table:
     """The regions' ``similarity_maps``."""
-    words = word_vectors(table, tokenizer, [target_text(found, "phrase") for found in regions.words])
-    maps = alignment.similarity_maps(tokens_BND, torch.from_numpy(regions.image), words).float().numpy()
     chosen = regions.table.select(["image_id", "phrase_id", "phrase", "grid"])
-    similarity, coverage = (pa.array(list(rows), pa.list_(pa.float32())) for rows in (maps, regions.coverage))
+    similarity, coverage = (
+        pa.array(list(rows), pa.list_(pa.float32())) for rows in (maps_RN, regions.coverage)
+    )
     return (
         chosen.append_column("similarity", similarity)
         .append_column("coverage", coverage)

@@ -182,6 +182,22 @@ SCHEMAS: dict[str, pa.Schema] = {
         _column("similarity", pa.list_(pa.float32()), "cosine of token and words, a value a patch"),
         _column("coverage", pa.list_(pa.float32()), "share of each patch that the phrase really covers"),
     ),
+    "audit": _table(
+        "A row is a phrase whose true boxes are known, and what an annotation source made of it.",
+        _column("phrase_id", pa.string(), "the phrase"),
+        _column("image_id", pa.string(), "the image"),
+        _column("noun", pa.string(), "lemma of the phrase's head"),
+        _column("truth", pa.string(), "linked: the dataset says which objects; named: their label does"),
+        _column("true_boxes", pa.list_(BOX), "boxes that people drew, pixels"),
+        _column("true_ious", pa.list_(pa.float32()), "of each, its overlap with the region closest to it"),
+        _column("found", pa.list_(pa.bool_()), "of each, whether a region of its own shows it"),
+        _column("boxes", pa.list_(BOX), "the source's regions, pixels, highest score first"),
+        _column("scores", pa.list_(pa.float32()), "of each, the source's confidence"),
+        _column("right", pa.list_(pa.bool_()), "of each, whether it shows a true box of its own"),
+        _column("iou", pa.float32(), "the first region's overlap with the true box closest to it, or 0"),
+        _column("hit", pa.bool_(), "the first region overlaps a true box by half or more"),
+        _column("pointed", pa.bool_(), "the first region's centre lies in a true box"),
+    ),
 }
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pipeline.errors import UserError
 from pipeline.params import PatchWordsParams
 from pipeline.patches.block import PatchWordsBlock, patch_words
-from pipeline.patches.dense import dense_coverage, dense_weights
 from pipeline.patches.geometry import Geometry
 from pipeline.tables import dataset, masks, schemas
 from pipeline.tables.dataset import Provenance
+from pipeline.tables.dense import dense_coverage
 from pipeline.tables.shards import count
 
 GRID = Geometry("shorter_side", (4, 4), (4, 4), (2, 2))  # 2 x 2 patches of 2 x 2 pixels
@@ -284,13 +284,12 @@ def _fields(block):
     return {name: getattr(block, name) for name in ("images", "phrases", "regions", "encoder", "params")}
 
 
-def test_dense_coverage_and_weights():
+def test_dense_coverage():
     rows = made(
         regions(("a/p0", [0, 0, 3, 2], None, 1.0), ("b/p2", [4, 2, 6, 4], None, 1.0)),
     )["patch_words"]
     assert dense_coverage(rows).tolist() == [[1.0, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
     assert dense_coverage(rows.slice(1)).tolist() == [[0.0, 0.0, 0.0, 1.0]]
-    np.testing.assert_allclose(dense_weights(rows), [[2 / 3, 1 / 3, 0, 0], [0, 0, 0, 1]], rtol=1e-6)
     assert dense_coverage(rows.slice(0, 0)).shape == (0, 0)
     other = rows.set_column(
         rows.schema.get_field_index("grid"),

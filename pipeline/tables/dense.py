@@ -25,9 +25,3 @@ def dense_coverage(rows: pa.Table) -> np.ndarray:
     row = np.repeat(np.arange(rows.num_rows), lengths)
     dense[row, patches.flatten().to_numpy()] = rows.column("coverage").combine_chunks().flatten().to_numpy()
     return dense
-
-
-def dense_weights(rows: pa.Table) -> np.ndarray:
-    """`dense_coverage` with every row's sum brought to 1: the weights of the region's mean embedding."""
-    coverage = dense_coverage(rows)
-    return coverage / coverage.sum(axis=1, keepdims=True)
