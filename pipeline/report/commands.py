@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from pipeline import params
 from pipeline.errors import UserError
-from pipeline.report import lookup
+
+if TYPE_CHECKING:
+    from pipeline.report import lookup
 
 DATA = Path("data")
 
@@ -48,7 +50,7 @@ def draw_overlays(
     """
     # Imported here so that the command line starts without the drawing code.
     from pipeline.patches.geometry import Geometry
-    from pipeline.report import drawing
+    from pipeline.report import drawing, lookup
 
     table = data / "patch_words"
     if phrase is not None:

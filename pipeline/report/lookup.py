@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
 
 from pipeline.errors import UserError
 from pipeline.tables import dataset
@@ -32,7 +31,10 @@ class Phrase:
 def rows(folder: Path, column: str, values: Iterable[str]) -> list[dict[str, Any]]:
     """The dataset's rows whose ``column`` is one of the values, in the dataset's order."""
     wanted = pa.array(sorted(set(values)), type=pa.string())
-    return dataset.scan(folder).to_table(filter=pads.field(column).isin(wanted)).to_pylist()
+    found: list[dict[str, Any]] = []
+    for part in dataset.iter_parts(folder):
+        found += part.filter(pc.is_in(part[column], value_set=wanted)).to_pylist()
+    return found
 
 
 def by_id(folder: Path, column: str, values: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -80,7 +82,7 @@ def spread(folder: Path, count: int) -> list[str]:
     The choice depends on the rows alone. Within an image the phrase taken moves on from image to image, so
     that not all are the caption's first.
     """
-    table = dataset.scan(folder).to_table(columns=["image_id", "phrase_id"])
+    table = dataset.read(folder, ["image_id", "phrase_id"])
     if table.num_rows == 0 or count < 1:
         return []
     codes = np.asarray(pc.dictionary_encode(table["image_id"].combine_chunks()).indices)

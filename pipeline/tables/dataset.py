@@ -12,15 +12,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pyarrow.ipc
 
 from pipeline.errors import UserError
 from pipeline.tables.schemas import SCHEMA_VERSION, SCHEMAS
 
 PART = "part-{:05d}.arrow"
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
+
 _METADATA_PREFIX = "patchwords."
 
 
@@ -122,6 +125,8 @@ def read(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 def scan(folder: Path) -> pads.Dataset:
     """The dataset for pyarrow's lazy scanning, filtering and projection."""
+    import pyarrow.dataset as pads  # brings pandas: most of a second that only those who scan should pay
+
     return pads.dataset([str(path) for path in parts(folder)], format="ipc")
 
 
@@ -132,11 +137,21 @@ def count_rows(folder: Path) -> int:
 
 def provenance(folder: Path) -> Provenance:
     """What the dataset says that it was made from."""
-    metadata = read_part(parts(folder)[0]).schema.metadata or {}
+    return provenance_of(read_part(parts(folder)[0]).schema)
+
+
+def provenance_of(schema: pa.Schema) -> Provenance:
+    """What a part's schema says that it was made from."""
+    metadata = schema.metadata or {}
     return Provenance(
         params=metadata.get(_key("params"), b"").decode(),
         inputs=json.loads(metadata.get(_key("inputs"), b"{}")),
     )
+
+
+def name_of(schema: pa.Schema) -> str:
+    """The name of the dataset that a part belongs to, a key of `SCHEMAS`."""
+    return (schema.metadata or {}).get(_key("dataset"), b"").decode()
 
 
 def _key(name: str) -> bytes:
