@@ -41,7 +41,9 @@ check: lint ## lint and check types
 	@mypy
 
 study: env ## compare the arms over seeds: make study SEEDS=5
+	@dvc repro features patch_words language_model
 	@python -m pipeline.evaluation.study --seeds $(SEEDS)
+	@patchwords results --file data/study.json
 
 profile: env ## switch params.yaml: make profile PROFILE=smoke; PROFILE=embedded puts it back
 	@patchwords profile $(PROFILE)

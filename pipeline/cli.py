@@ -13,6 +13,7 @@ from rich.table import Table
 from pipeline import console, params, profiles
 from pipeline.errors import UserError
 from pipeline.report import commands as report_commands
+from pipeline.report import comparison, exports
 from pipeline.tables.metrics import METRICS, Metric
 
 METRICS_FILE = Path("data/metrics.json")
@@ -43,7 +44,10 @@ def profile(
 
 @commands.command()
 def results(
-    file: Annotated[Path, typer.Option(help="Metrics that the report stage wrote.")] = METRICS_FILE,
+    file: Annotated[
+        Path, typer.Option(help="Metrics that the report stage wrote, or data/study.json.")
+    ] = METRICS_FILE,
+    markdown: Annotated[bool, typer.Option(help="As a Markdown table.")] = False,
 ) -> None:
     """Print the arms side by side, beside floors and ceiling, and where the report lies."""
     try:
@@ -54,6 +58,9 @@ def results(
         raise UserError(
             f"{file} is not valid JSON ({error}): run `dvc repro report` to make it again."
         ) from error
+    if markdown:
+        print(exports.markdown(comparison.study_rows(found)), end="")
+        return
     out = Console()
     if not out.is_terminal:
         out = Console(width=LOG_WIDTH)

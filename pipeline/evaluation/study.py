@@ -18,8 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from transformers import TrainerCallback
+from transformers import AutoTokenizer, TrainerCallback
 
 from pipeline import params as parameters
 from pipeline.console import run_command
@@ -31,7 +30,7 @@ from pipeline.evaluation.references import references
 from pipeline.evaluation.statistics import over_seeds, paired_over_seeds
 from pipeline.params import Params
 from pipeline.tables import digests
-from pipeline.tables.metrics import METRICS, Estimates, read_estimates, rounded
+from pipeline.tables.metrics import METRICS, read_estimates, rounded
 from pipeline.training.runtime import DATA, prepare, publish
 from pipeline.training.stages import ARMS, Run, finetune, pretrain
 
@@ -68,7 +67,6 @@ def main() -> None:
         floors.write_text(json.dumps(table, indent=2) + "\n")
     result = gather(root, seeds, f"make study SEEDS={options.seeds}")
     (DATA / "study.json").write_text(json.dumps(result, indent=2) + "\n")
-    show(result)
 
 
 def study_digest(params: Params) -> str:
@@ -116,6 +114,7 @@ class TaskCurve(TrainerCallback):
     def __init__(self, params: Params, run: Run, points: int = 6) -> None:
         self._params, self._path = params, run.curve("tasks").with_suffix(".json")
         self._subjects = loading.load(params, DATA, "validation", examples=300)
+        self._tokenizer = AutoTokenizer.from_pretrained(DATA / "models/language_model")
         self._every = max(1, params.train.finetune.steps // points)
         self._rows: dict[str, dict] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
@@ -134,53 +133,50 @@ class TaskCurve(TrainerCallback):
             self._path.write_text(json.dumps(self._rows, indent=2) + "\n")
             model.train()
 
-    @property
-    def _tokenizer(self):
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(DATA / "models/language_model")
-
 
 def gather(root: Path, seeds: Sequence[int], command: str) -> dict:
-    """What ``study.json`` holds: means, paired differences (patch_aligned - caption) and intervals."""
-    stages = {"": "metrics.json", "pretrained.": "pretrained.json", "no image.": "no_image.json"}
-    found: dict[str, dict[str, list[Estimates]]] = {
-        stage: {arm: [read_estimates(root / f"seed-{s}" / arm / name) for s in seeds] for arm in ARMS}
-        for stage, name in stages.items()
-    }
-    floors = json.loads((root / "references.json").read_text())
-    metrics: dict[str, dict] = {}
-    pretrained: dict[str, dict] = {}
-    for metric in METRICS:
-        for stage, table in (("", metrics), ("pretrained.", pretrained)):
-            arms = {
-                arm: [run[metric.key].value for run in runs if metric.key in run]
-                for arm, runs in found[stage].items()
-            }
-            if any(len(values) != len(seeds) for values in arms.values()):
-                continue
-            entry = {
-                "arms": {arm: asdict(over_seeds(values)) for arm, values in arms.items()},
-                "difference": asdict(paired_over_seeds(arms["patch_aligned"], arms["caption"]).estimate),
-                "references": {
-                    name: values[metric.key] for name, values in floors.items() if metric.key in values
-                },
-            }
-            for arm in ARMS:
-                blind = [run[metric.key].value for run in found["no image."][arm] if metric.key in run]
-                if stage == "" and len(blind) == len(seeds):
-                    entry["references"][f"no image: {arm}"] = asdict(over_seeds(blind))
-            table[metric.key] = entry
+    """What ``study.json`` holds: ``metrics.json``'s layout, of means over seeds and their 95 % intervals.
+
+    Differences are ``patch_aligned - caption`` paired by seed; references are those of the test examples, and
+    each arm without its image.
+    """
+    references = json.loads((root / "references.json").read_text())
+    after = _by_seed(root, seeds, "metrics.json")
+    before = _by_seed(root, seeds, "pretrained.json")
+    for arm, blind in _by_seed(root, seeds, "no_image.json").items():
+        references[f"no image: {arm}"] = _means(blind)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return {
         "command": command,
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        ).stdout.strip(),
+        "commit": commit.stdout.strip(),
         "seeds": len(seeds),
-        "metrics": metrics,
-        "pretrained": pretrained,
+        "arms": {arm: _means(values) for arm, values in after.items()},
+        "references": references,
+        "differences": _differences(after),
+        "pretrained": {arm: _means(values) for arm, values in before.items()},
+        "pretrained_differences": _differences(before),
         "curves": curves(root, seeds),
     }
+
+
+def _by_seed(root: Path, seeds: Sequence[int], name: str) -> dict[str, dict[str, list[float]]]:
+    """Each arm's metrics, a value a seed."""
+    found = {}
+    for arm in ARMS:
+        runs = [read_estimates(root / f"seed-{seed}" / arm / name) for seed in seeds]
+        keys = [metric.key for metric in METRICS if all(metric.key in run for run in runs)]
+        found[arm] = {key: [run[key].value for run in runs] for key in keys}
+    return found
+
+
+def _means(values: dict[str, list[float]]) -> dict[str, dict]:
+    return {key: rounded(asdict(over_seeds(found))) for key, found in values.items()}
+
+
+def _differences(arms: dict[str, dict[str, list[float]]]) -> dict[str, dict]:
+    caption, aligned = (arms[arm] for arm in ARMS)
+    pairs = {key: paired_over_seeds(aligned[key], caption[key]) for key in aligned if key in caption}
+    return {key: rounded(asdict(pair.estimate)) for key, pair in pairs.items()}
 
 
 def curves(root: Path, seeds: Sequence[int]) -> dict:
@@ -201,12 +197,6 @@ def curves(root: Path, seeds: Sequence[int]) -> dict:
                 **{name: [getattr(point, name) for point in points] for name in ("value", "low", "high")},
             }
     return result
-
-
-def show(result: dict) -> None:
-    """Print where the study's numbers are and the report that shows them."""
-    console = Console()
-    console.print(f"{result['seeds']} seeds: data/study.json. `dvc repro -f report` puts them on the page.")
 
 
 if __name__ == "__main__":

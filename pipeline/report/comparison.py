@@ -120,15 +120,18 @@ def final_rows(inputs: Inputs, resamples: int, seed: int) -> list[Row]:
 
 
 def study_rows(study: Mapping) -> list[Row]:
-    """Rows of the study over seeds: means, with differences paired by seed."""
-    metrics = study["metrics"]
-    arms: dict[str, Estimates] = {
-        arm: {key: estimate(entry["arms"][arm]) for key, entry in metrics.items() if arm in entry["arms"]}
-        for arm in ARMS
-    }
-    references: References = {}
-    for key, entry in metrics.items():
-        for name, value in entry.get("references", {}).items():
-            references.setdefault(name, {})[key] = estimate(value)
-    paired = {key: estimate(entry["difference"]) for key, entry in metrics.items() if entry.get("difference")}
-    return rows(arms, references, paired)
+    """Rows of ``study.json`` (means over seeds, differences paired by seed) or of ``metrics.json``."""
+    return rows(_all(study["arms"]), _all(study["references"]), _estimates(study["differences"]))
+
+
+def study_pretrained_rows(study: Mapping) -> list[Row]:
+    """Rows of the study before fine-tuning."""
+    return rows(_all(study["pretrained"]), {}, _estimates(study["pretrained_differences"]))
+
+
+def _all(values: Mapping) -> dict[str, Estimates]:
+    return {name: _estimates(found) for name, found in values.items()}
+
+
+def _estimates(values: Mapping) -> Estimates:
+    return {key: estimate(value) for key, value in values.items()}

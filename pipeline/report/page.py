@@ -70,6 +70,7 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
         verdicts=answer.sorted_out(decisive),
         study=found.study,
         study_groups=_groups(study),
+        study_pretrained_groups=_groups(comparison.study_pretrained_rows(found.study) if found.study else []),
         study_plots=plots.study_curves(found.study.get("curves") or {}) if found.study else [],
         groups=_groups(rows),
         pretrained_groups=_groups(comparison.rows(found.pretrained, _untrained(found.references), {})),

@@ -44,23 +44,27 @@ def write_summaries(folder: Path) -> None:
 
 
 def study() -> dict:
-    def entry(caption: float, aligned: float, half: float) -> dict:
-        def spread(value: float) -> dict:
-            return {"value": value, "low": value - half, "high": value + half, "n": 5}
+    def spread(value: float, half: float = 0.03) -> dict:
+        return {"value": value, "low": value - half, "high": value + half, "n": 5}
 
-        return {
-            "arms": {"caption": spread(caption), "patch_aligned": spread(aligned)},
-            "difference": spread(aligned - caption),
-            "references": {"random true box": spread(0.36)},
+    def compared(values: dict[str, tuple[float, float]]) -> tuple[dict, dict]:
+        arms = {
+            arm: {key: spread(pair[place]) for key, pair in values.items()}
+            for place, arm in enumerate(("caption", "patch_aligned"))
         }
+        return arms, {key: spread(aligned - caption) for key, (caption, aligned) in values.items()}
 
+    arms, differences = compared({
+        "alignment.top1": (0.44, 0.61), "captioning.objects": (0.486, 0.444),
+        "referring.accuracy": (0.46, 0.47), "question.accuracy": (0.658, 0.654),
+    })  # fmt: skip
+    pretrained, pretrained_differences = compared({"alignment.top1": (0.3, 0.9)})
     steps = [400, 800, 1200, 1600]
     return {
         "command": "make study SEEDS=5", "commit": "0123abcd", "seeds": 5,
-        "metrics": {
-            "alignment.top1": entry(0.44, 0.61, 0.03), "captioning.objects": entry(0.486, 0.444, 0.03),
-            "referring.accuracy": entry(0.46, 0.47, 0.03), "question.accuracy": entry(0.658, 0.654, 0.02),
-        },
+        "arms": arms, "differences": differences,
+        "references": {"random true box": {"referring.accuracy": spread(0.36)}},
+        "pretrained": pretrained, "pretrained_differences": pretrained_differences,
         "curves": {
             "referring.accuracy": {
                 arm: {"step": steps, "value": [0.1, 0.2, 0.35, 0.46], "low": [0.08, 0.17, 0.32, 0.43],
