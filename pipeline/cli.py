@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import console, params, profiles
+from pipeline.browse import commands as browse_commands
 from pipeline.errors import UserError
 from pipeline.report import commands as report_commands
 from pipeline.report import comparison, exports
@@ -27,6 +28,7 @@ commands = typer.Typer(
     help="Settings, results and pictures of the pipeline; `dvc repro` runs it.",
 )
 report_commands.register(commands)
+browse_commands.register(commands)
 
 
 @commands.command()
