@@ -4,6 +4,7 @@ Only this package reads ``params.yaml``; everything else is handed the section t
 """
 
 from pipeline.params.annotation import (
+    AuditParams,
     ConsensusParams,
     DatasetSourceParams,
     GroundingDinoParams,
@@ -47,6 +48,7 @@ from pipeline.params.training import OptimisationParams, PatchLossParams, Projec
 
 __all__ = [
     "PARAMS_FILE",
+    "AuditParams",
     "CaptionedParams",
     "CocoParams",
     "ComputeParams",

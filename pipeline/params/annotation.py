@@ -156,3 +156,18 @@ class PatchWordsParams(Section):
     min_coverage: Share = Field(description="A patch counts when at least this share of it is covered.")
     min_score: Share = Field(description="Regions with a lower score are left out.")
     use: Literal["masks", "boxes"] = Field(description="Masks where there are any, or boxes throughout.")
+
+
+class AuditParams(Section):
+    """Annotation sources against the boxes that people drew."""
+
+    sources: tuple[
+        Literal["dataset", "open_clip", "groundingdino", "grounding_dino", "owlv2", "tags", "consensus"], ...
+    ] = Field(
+        min_length=1, description="The annotation sources that are audited, each with its own settings."
+    )
+    splits: tuple[Literal["train", "validation", "test"], ...] = Field(
+        min_length=1, description="Splits whose images are looked at."
+    )
+    images: Positive = Field(description="Most images, chosen by their ids.")
+    bootstrap: Positive = Field(description="Resamples behind an interval.")

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from pipeline.errors import UserError
-from pipeline.params.annotation import GroundParams, ParseParams, PatchWordsParams
+from pipeline.params.annotation import AuditParams, GroundParams, ParseParams, PatchWordsParams
 from pipeline.params.models import EncoderParams, LanguageModelParams
 from pipeline.params.running import ComputeParams, EvaluateParams, ReportParams
 from pipeline.params.section import Section
@@ -27,6 +27,7 @@ class Params(Section):
     source: SourceParams
     parse: ParseParams
     ground: GroundParams
+    audit: AuditParams
     patch_words: PatchWordsParams
     encoder: EncoderParams
     language_model: LanguageModelParams

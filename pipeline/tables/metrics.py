@@ -72,6 +72,23 @@ METRICS = (
            "the answer has the asked form and the right content"),
 )  # fmt: skip
 
+AUDIT_METRICS = (
+    Metric("audit.recall", "Boxes", "Recall", "share", 1,
+           "true boxes that a region of their own overlaps by half or more (IoU 0.5)"),
+    Metric("audit.precision", "Boxes", "Precision", "share", 1,
+           "regions that overlap a true box of their own by half or more"),
+    Metric("audit.miou", "Boxes", "Mean IoU", "number", 1,
+           "a true box's overlap with the region closest to it; 0 where there is none"),
+    Metric("audit.phrase_recall", "Phrases", "Phrase recall", "share", 1,
+           "phrases whose best-scored region overlaps any of their true boxes by half or more"
+           " (Recall@1, any-box protocol: Kamath et al., MDETR, 2021)"),
+    Metric("audit.pointing", "Phrases", "Pointing accuracy", "share", 1,
+           "phrases whose best-scored region has its centre in a true box"),
+    Metric("audit.grounded", "Phrases", "Grounded at all", "share", 0,
+           "phrases that the source gives a region, right or wrong"),
+)  # fmt: skip
+"""What the audit of an annotation source measures; ``data/audit/*/audit.json`` holds it."""
+
 BY_KEY = {metric.key: metric for metric in METRICS}
 
 Estimates = dict[str, Estimate]
