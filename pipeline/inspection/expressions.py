@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -34,71 +35,18 @@ ELEMENTS = {
 }
 """Names for an element of a list column: the column, and the field if its elements have fields."""
 
-OF_LISTS = frozenset(
-    [
-        "len",
-        "length",
-        "array_length",
-        "list_contains",
-        "list_has",
-        "list_max",
-        "list_min",
-        "list_sum",
-        "list_avg",
-        "list_median",
-        "list_distinct",
-        "list_unique",
-        "list_sort",
-        "array_extract",
-        "list_extract",
-        "list_value",
-    ]
-)
+OF_LISTS = {
+    "len", "length", "array_length", "array_extract", "list_extract", "list_contains", "list_has", "list_max",
+    "list_min", "list_sum", "list_avg", "list_median", "list_distinct", "list_unique", "list_sort", "list_value",
+}  # fmt: skip
 """Functions that take a list as a whole."""
-FUNCTIONS = OF_LISTS | frozenset(
-    [
-        "lower",
-        "upper",
-        "trim",
-        "strlen",
-        "contains",
-        "starts_with",
-        "prefix",
-        "ends_with",
-        "suffix",
-        "regexp_matches",
-        "strip_accents",
-        "replace",
-        "substr",
-        "substring",
-        "left",
-        "right",
-        "concat",
-        "abs",
-        "round",
-        "floor",
-        "ceil",
-        "sqrt",
-        "ln",
-        "log10",
-        "greatest",
-        "least",
-        "struct_extract",
-        "~~",
-        "!~~",
-        "~~*",
-        "!~~*",
-        "~~~",
-        "+",
-        "-",
-        "*",
-        "/",
-        "//",
-        "%",
-        "^",
-        "**",
-    ]
-)
+FUNCTIONS = OF_LISTS | {
+    "lower", "upper", "trim", "strlen", "contains", "starts_with", "prefix", "ends_with", "suffix", "replace",
+    "regexp_matches", "strip_accents", "substr", "substring", "left", "right", "concat", "abs", "round", "floor",
+    "ceil", "sqrt", "ln", "log10", "greatest", "least", "struct_extract", "~~", "!~~", "~~*", "!~~*", "~~~",
+    "+", "-", "*", "/", "//", "%", "^", "**",
+}  # fmt: skip
+"""All that a condition may call; operators are functions too (``~~`` is LIKE)."""
 
 _CLASSES = {"CONJUNCTION", "COMPARISON", "CONSTANT", "COLUMN_REF", "FUNCTION", "OPERATOR", "BETWEEN", "CAST"}
 _NEGATED = {"!~~": "~~", "!~~*": "~~*"}
@@ -116,8 +64,18 @@ _PREDICATES = {
 _CONSTANT_OPERATORS = {"COMPARE_IN", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"}
 
 
-def checked(schema: pa.Schema, expression: str) -> str:
-    """The condition as SQL for DuckDB, over a table of this schema, in parentheses.
+@dataclass(frozen=True)
+class Condition:
+    """A condition that has been checked."""
+
+    sql: str
+    """For DuckDB, in parentheses."""
+    columns: tuple[str, ...]
+    """The table's columns that it uses, at least one, in the table's order."""
+
+
+def checked(schema: pa.Schema, expression: str) -> Condition:
+    """The condition on rows of a table of this schema that an expression stands for.
 
     Raises:
         UserError: it is no expression, names a column that is not there (the message lists those that are),
@@ -126,15 +84,17 @@ def checked(schema: pa.Schema, expression: str) -> str:
     where = _parse(expression)
     columns = {name.lower(): schema.field(name) for name in schema.names}
     sql = _text(_condition(where, columns))
+    used = _used(where, columns) or {schema.names[0]}
+    condition = Condition(sql, tuple(name for name in schema.names if name in used))
     try:
         # A row of nulls, so that constants are worked out too.
-        nulls = pa.table({name: pa.nulls(1, schema.field(name).type) for name in schema.names})
+        nulls = pa.Table.from_arrays([pa.nulls(1, column.type) for column in schema], schema.names)
         with connection() as database:
-            database.register("rows_", nulls)
+            database.register("rows_", nulls.to_reader())
             database.execute(f"SELECT count(*) FROM rows_ WHERE {sql}").fetchall()
     except duckdb.Error as error:
         raise _unusable(expression, str(error)) from error
-    return sql
+    return condition
 
 
 def names(schema: pa.Schema) -> list[str]:
@@ -221,6 +181,14 @@ def _condition(node: Node, columns: dict[str, pa.Field]) -> Node:
             )
         )
     return _any(lists.pop(), node, columns)
+
+
+def _used(node: Node, columns: dict[str, pa.Field]) -> set[str]:
+    """The table's columns that a node names."""
+    if node["class"] == "COLUMN_REF":
+        first = node["column_names"][0].lower()
+        return {columns[first].name if first in columns else ELEMENTS[first][0]}
+    return set().union(*(_used(child, columns) for child in _children(node)))
 
 
 def _is_predicate(node: Node) -> bool:

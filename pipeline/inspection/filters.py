@@ -4,8 +4,8 @@
     found.count(), found.rows(limit=20, offset=40), found.rows(columns=["image_id"])
 
 A condition is a SQL expression over the table's columns; `expressions` says what it may hold and how an
-element of a list is named (``word``, ``lemma``, ``role``, ``patch``, ``region_id``). `expressions.names` lists what a
-condition on a table may name.
+element of a list is named (``word``, ``lemma``, ``role``, ``patch``, ``region_id``). `expressions.names`
+lists what a condition on a table may name.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from pipeline.errors import UserError
 from pipeline.inspection import expressions
+from pipeline.inspection.expressions import Condition
 from pipeline.tables import dataset
 
 BATCH_ROWS = 131_072
@@ -33,8 +34,8 @@ class Selection:
 
     table: pa.Table
     """All rows, memory-mapped."""
-    condition: str | None
-    """Checked SQL (`expressions.checked`); None lets every row through."""
+    condition: Condition | None
+    """As `expressions.checked` gives it; None lets every row through."""
 
     def count(self) -> int:
         """How many rows there are.
@@ -45,8 +46,8 @@ class Selection:
         if self.condition is None:
             return self.table.num_rows
         with _told(), expressions.connection() as database:
-            database.register("rows_", self.table)
-            found = database.execute(f"SELECT count(*) FROM rows_ WHERE {self.condition}").fetchall()
+            database.register("rows_", _Stream(self.table.select(self.condition.columns)))
+            found = database.execute(f"SELECT count(*) FROM rows_ WHERE {self.condition.sql}").fetchall()
             return int(found[0][0])
 
     def rows(
@@ -59,7 +60,7 @@ class Selection:
         """
         chosen = self.table if columns is None else self.table.select(list(columns))
         pieces = [
-            batch.take(pa.array(numbers))
+            batch.take(_array(numbers))
             for batch, numbers in zip(
                 chosen.to_batches(max_chunksize=BATCH_ROWS), self._places(limit, offset), strict=False
             )
@@ -92,10 +93,11 @@ class Selection:
         numbers = np.arange(batch.num_rows, dtype=np.int64)
         if self.condition is None:
             return numbers
-        table = pa.Table.from_batches([batch]).append_column(_NUMBER, pa.array(numbers))
+        used = [batch[name] for name in self.condition.columns]
+        rows = pa.Table.from_arrays([*used, _array(numbers)], [*self.condition.columns, _NUMBER])
         with _told():
-            database.register("rows_", table)
-            found = database.execute(f"SELECT {_NUMBER} FROM rows_ WHERE {self.condition}").fetchnumpy()
+            database.register("rows_", _Stream(rows))
+            found = database.execute(f"SELECT {_NUMBER} FROM rows_ WHERE {self.condition.sql}").fetchnumpy()
             return np.sort(found[_NUMBER])
 
 
@@ -112,6 +114,24 @@ def select(source: Path | pa.Table, expression: str | None = None) -> Selection:
     if isinstance(source, Path):
         source = dataset.read(source) if source.is_dir() else dataset.read_part(source)
     return Selection(source, None if expression is None else expressions.checked(source.schema, expression))
+
+
+class _Stream:
+    """A table as a stream of Arrow's C interface.
+
+    DuckDB reads a table itself through pyarrow.dataset, which imports pandas: most of a second.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+def _array(numbers: np.ndarray) -> pa.Array:
+    """Whole numbers (int64) as an Arrow array, not copied; ``pyarrow.array`` would import pandas."""
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
 
 
 @contextmanager
