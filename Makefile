@@ -14,7 +14,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test lint check study profile server server-stop lock clean-all
+.PHONY: help env repro test lint check study profile serve server server-stop lock clean-all
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -47,6 +47,9 @@ study: env ## compare the arms over seeds: make study SEEDS=5
 
 profile: env ## switch params.yaml: make profile PROFILE=smoke; PROFILE=embedded puts it back
 	@patchwords profile $(PROFILE)
+
+serve: env ## start the Prefect UI with its workers and forms; ctrl-C stops it
+	@python -m flows.serve
 
 server: env ## start the local Prefect server, whose pages show the flows
 	@python -m flows.server start

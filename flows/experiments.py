@@ -1,0 +1,47 @@
+"""A DVC experiment inside a workspace that is put back afterwards as it was.
+
+`dvc exp run` works in the workspace, so that it reuses what is built and can be resumed; it leaves its own
+settings and results there. What it changes of the files that are no stage's cached output is kept aside
+meanwhile, in ``.work``, where a run that was killed leaves it for the next one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ASIDE = Path(".work/before-experiment")
+FILES = (Path("params.yaml"), Path("dvc.lock"), Path("data/metrics.json"))
+
+
+@contextmanager
+def aside(project: Path) -> Iterator[None]:
+    """Put the workspace's settings and lock back when the block is left, however it is left."""
+    folder = project / ASIDE
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for file in FILES:
+        if (project / file).exists():
+            (partial / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(project / file, partial / file)
+    partial.rename(folder)
+    try:
+        yield
+    finally:
+        put_back(project)
+
+
+def put_back(project: Path) -> bool:
+    """Put back what an experiment set aside; whether there was anything."""
+    folder = project / ASIDE
+    if not folder.exists():
+        return False
+    for file in FILES:
+        if (folder / file).exists():
+            shutil.copy2(folder / file, project / file)
+        else:
+            (project / file).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+    return True

@@ -1,0 +1,100 @@
+"""The flows that people start in the Prefect UI; ``prefect.yaml`` deploys them. Each is a DVC run.
+
+Their parameters are the forms: see `flows.forms`. What a form leaves empty stays as ``params.yaml`` has it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows import build, forms, handover
+
+ANNOTATION = ["patch_words"]
+TRAINING = ["finetune"]
+EVALUATION = ["report"]
+
+
+@flow(name="rebuild", persist_result=False)
+def rebuild(
+    profile: forms.Profile = None,
+    annotation_source: forms.AnnotationSource = None,
+    samples: forms.Samples = None,
+    stages: forms.Stages = None,
+    seed: forms.Seed = None,
+    where: forms.Where = build.IN_PLACE,
+    experiment: forms.Name = None,
+) -> State[None]:
+    """Bring the pipeline up to date: only what has changed is built anew."""
+    edits = _edits(annotation_source, samples, seed)
+    return build.build(build.Plan(edits, profile, stages or [], where, experiment))
+
+
+@flow(name="annotate", persist_result=False)
+def annotate(
+    profile: forms.Profile = None,
+    annotation_source: forms.AnnotationSource = None,
+    masks: forms.Masks = None,
+    min_coverage: forms.MinCoverage = None,
+    samples: forms.Samples = None,
+    seed: forms.Seed = None,
+    hand_over: forms.HandOver = "nothing",
+) -> State[None]:
+    """The data stages alone: images and captions to patch-word tables."""
+    edits = _edits(annotation_source, samples, seed)
+    edits |= {"ground.masks": masks, "patch_words.min_coverage": min_coverage}
+    state = build.build(build.Plan(edits, profile, ANNOTATION, remote=hand_over != "nothing"))
+    if state.is_completed() and hand_over != "nothing":
+        handover.start(hand_over)
+    return state
+
+
+@flow(name="train", persist_result=False)
+def train(
+    pretrain_steps: forms.PretrainSteps = None,
+    finetune_steps: forms.FinetuneSteps = None,
+    beta: forms.Beta = None,
+    seed: forms.Seed = None,
+    remote: forms.Remote = True,
+    settings: forms.Settings = None,
+) -> State[None]:
+    """Train both arms, with all that they need."""
+    edits = (settings or {}) | build.given(
+        {
+            "train.pretrain.steps": pretrain_steps,
+            "train.finetune.steps": finetune_steps,
+            "train.patch_loss.beta": beta,
+            "seed": seed,
+        }
+    )
+    return build.build(build.Plan(edits, stages=TRAINING, remote=remote))
+
+
+@flow(name="evaluate", persist_result=False)
+def evaluate(
+    examples: forms.Examples = None,
+    seed: forms.Seed = None,
+    remote: forms.Remote = True,
+    settings: forms.Settings = None,
+) -> State[None]:
+    """Evaluate both arms and make the report, with all that they need."""
+    edits = (settings or {}) | build.given({"evaluate.examples": examples, "seed": seed})
+    return build.build(build.Plan(edits, stages=EVALUATION, remote=remote))
+
+
+@flow(name="audit", persist_result=False)
+def audit(annotation_source: forms.AnnotationSource = None) -> State[None]:
+    """Compare the annotation source's regions with human boxes."""
+    return build.build(build.Plan(_edits(annotation_source), stages=["audit"]))
+
+
+@flow(name="study", persist_result=False)
+def study(seeds: forms.Seeds = 5) -> State[None]:
+    """Compare the arms over several seeds; goes on where an earlier study stopped."""
+    return build.command("study", ["python", "-m", "pipeline.evaluation.study", "--seeds", str(seeds)])
+
+
+def _edits(source: str | None, samples: int | None = None, seed: int | None = None) -> dict[str, Any]:
+    return {"ground.source": source, "source.scenes.train": samples, "seed": seed}

@@ -1,0 +1,88 @@
+"""What a form sets: values for ``params.yaml``, written into it or handed to an experiment."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ruamel.yaml import YAML
+
+from pipeline import params, profiles
+from pipeline.errors import UserError
+
+Edits = Mapping[str, Any]
+"""Dotted keys of ``params.yaml`` and their new values."""
+
+
+def edited(edits: Edits, profile: str | None = None, file: Path = params.PARAMS_FILE) -> str:
+    """``params.yaml`` with a form's values, comments and layout kept.
+
+    Args:
+        edits: what the form sets.
+        profile: the profile to start from; none: the file as it is.
+        file: the settings of the workspace.
+
+    Raises:
+        UserError: there is no such profile or setting, or a value is wrong.
+    """
+    text = profiles.text(profile, file.parent / profiles.FOLDER) if profile else file.read_text("utf-8")
+    if not edits:
+        return text
+    writer = YAML()  # keeps comments and layout
+    writer.width = 110
+    writer.preserve_quotes = True
+    writer.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
+    tree = writer.load(text)
+    for key, value in edits.items():
+        *path, last = key.split(".")
+        inner = tree
+        for name in path:
+            inner = inner[name]
+        if last not in inner:
+            raise UserError(f"{key}: there is no such setting.")
+        inner[last] = value
+    params.parse(yaml.safe_load(_dumped(writer, tree)), "the form")
+    return _dumped(writer, tree)
+
+
+def overrides(old: str, new: str) -> list[str]:
+    """What `dvc exp run -S` takes to get from one ``params.yaml`` to another: a ``key=value`` a change."""
+    before, after = leaves(tree(old)), leaves(tree(new))
+    return [f"{key}={_written(value)}" for key, value in after.items() if before.get(key) != value]
+
+
+def tree(text: str) -> Any:
+    """The settings in a ``params.yaml``'s text."""
+    return yaml.safe_load(text)
+
+
+def leaves(tree: Any, path: str = "") -> dict[str, Any]:
+    """Every value of nested settings by its dotted key; lists are values."""
+    if not isinstance(tree, Mapping) or not tree:
+        return {path: tree}
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= leaves(value, f"{path}.{key}" if path else str(key))
+    return found
+
+
+_NULL = "tag:yaml.org,2002:null"
+
+
+def _dumped(writer: YAML, tree: Any) -> str:
+    out = io.StringIO()
+    writer.dump(tree, out)
+    return out.getvalue()
+
+
+def _written(value: Any) -> str:
+    """A value in Hydra's grammar: JSON but for strings, whose only escapes are of quotes."""
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, list):
+        return "[" + ",".join(_written(one) for one in value) + "]"
+    return json.dumps(value)
