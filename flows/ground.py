@@ -4,11 +4,11 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.common import DATA, run_block
+from flows.common import DATA, WORK, run_block
 from flows.summary import Summary
 from pipeline import params
 from pipeline.console import run_command
-from pipeline.grounding import open_annotator
+from pipeline.grounding import kept, open_annotator
 from pipeline.grounding.block import GroundBlock
 from pipeline.params import ComputeParams, GroundParams
 
@@ -17,7 +17,7 @@ from pipeline.params import ComputeParams, GroundParams
 def ground(ground: GroundParams, root: Path, compute: ComputeParams) -> Summary:
     """Find the regions that the phrases name; ``root`` is where the source's image paths start."""
     block = GroundBlock(
-        annotator=open_annotator(ground),
+        annotator=open_annotator(ground, WORK / kept.FOLDER),
         images=DATA / "images",
         captions=DATA / "captions",
         phrases=DATA / "phrases",

@@ -1,4 +1,4 @@
-"""From a detector's boxes and scores to the boxes of phrases, in image pixels."""
+"""From a detector's boxes and scores to the boxes of a phrase, in image pixels."""
 
 from __future__ import annotations
 
@@ -23,36 +23,31 @@ def to_pixels(boxes_Q4: np.ndarray, scale: tuple[float, float], size: tuple[int,
 
 
 def choose(
-    boxes_Q4: np.ndarray,
-    best_QK: np.ndarray,
-    mean_QK: np.ndarray,
+    boxes_N4: np.ndarray,
+    best_N: np.ndarray,
+    mean_N: np.ndarray,
     box_threshold: float,
     text_threshold: float,
     nms_iou: float,
-) -> list[np.ndarray]:
-    """The boxes of each phrase, best first.
+) -> np.ndarray:
+    """The boxes of a phrase, best first. Boxes of different phrases never suppress each other.
 
     Args:
-        boxes_Q4: x0, y0, x1, y1.
-        best_QK: probability of each phrase's most probable token, or of the phrase where there is one number
-            for it, (boxes, phrases).
-        mean_QK: mean probability of each phrase's tokens, the same shape.
-        box_threshold: a box counts for a phrase when ``best_QK`` is above,
-        text_threshold: and when ``mean_QK`` is above: "red car" is more than something red.
-        nms_iou: of two boxes of a phrase that overlap by more than this (IoU), the better one stays. Boxes
-            of different phrases never suppress each other.
+        boxes_N4: x0, y0, x1, y1.
+        best_N: probability of the phrase's most probable token, or of the phrase where there is one number
+            for it.
+        mean_N: mean probability of the phrase's tokens.
+        box_threshold: a box counts for the phrase when ``best_N`` is above,
+        text_threshold: and when ``mean_N`` is above: "red car" is more than something red.
+        nms_iou: of two boxes that overlap by more than this (IoU), the better one stays.
 
     Returns:
-        For each phrase the rows of ``boxes_Q4``, in descending order of ``best_QK``.
+        Rows of ``boxes_N4``, in descending order of ``best_N``.
     """
     import torch
     from torchvision.ops import nms
 
-    has_area = np.all(boxes_Q4[:, 2:] > boxes_Q4[:, :2], axis=1)
-    above_QK = (best_QK > box_threshold) & (mean_QK > text_threshold) & np.expand_dims(has_area, 1)
-    chosen = []
-    for k in range(best_QK.shape[1]):
-        rows = np.flatnonzero(above_QK[:, k])
-        kept = nms(torch.from_numpy(boxes_Q4[rows]), torch.from_numpy(best_QK[rows, k]), nms_iou)
-        chosen.append(rows[kept.numpy()])
-    return chosen
+    has_area = np.all(boxes_N4[:, 2:] > boxes_N4[:, :2], axis=1)
+    rows = np.flatnonzero((best_N > box_threshold) & (mean_N > text_threshold) & has_area)
+    kept = nms(torch.from_numpy(boxes_N4[rows]), torch.from_numpy(best_N[rows]), nms_iou)
+    return rows[kept.numpy()]

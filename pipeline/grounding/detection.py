@@ -5,17 +5,19 @@ What differs between detectors is in `Detector`: how texts become prompts and wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.grounding import boxes, pretrained
+from pipeline.grounding import batches, boxes, candidates, kept, pretrained
 from pipeline.grounding.base import ShardInputs
+from pipeline.grounding.candidates import Candidates
+from pipeline.grounding.prompts import Prompt
 from pipeline.params import Section
-from pipeline.sources.pictures import load_picture
 from pipeline.tables import digests, schemas
 from pipeline.tables.rejects import Rejects
 from pipeline.tables.shards import Tables
@@ -29,6 +31,10 @@ REASONS = {
     "no_words": "nothing of the phrase is left in the model's vocabulary",
     "image_unreadable": "the image could not be read",
 }
+# Settings that what a detector says does not depend on.
+_AFTERWARDS = ("box_threshold", "text_threshold", "threshold", "nms_iou", "batch_size")
+# Settings that what a detector says does not depend on.
+_AFTERWARDS = ("box_threshold", "text_threshold", "threshold", "nms_iou", "batch_size")
 # Detectors cut an image into a fixed number of candidates at least; a strip has too few tokens for them.
 _SLIMMEST = 8
 
@@ -69,7 +75,8 @@ class DetectionAnnotator:
 
     A phrase's regions are the boxes that `boxes.choose` gives it, best first; their score is ``best``. Texts
     that several phrases of an image share are looked for once. Images of one size make a batch, so that none
-    is padded and a batch gives what single images give.
+    is padded and a batch gives what single images give, to rounding. What the detector says of an image and
+    its texts is kept below ``kept_root``, before thresholds (see `pipeline.grounding.kept`).
     """
 
     name: str
@@ -82,17 +89,18 @@ class DetectionAnnotator:
     batch_size: int
     files: tuple[str | None, ...]
     """Files, folders or hub names that the model is made of."""
+    kept_root: Path | None = None
 
     def digest(self) -> str:
         """Digest of the settings and of the model's files; ``batch_size`` changes no region."""
         settings = self.params.model_dump(mode="json", exclude={"batch_size"})
-        return digests.of_value([self.name, settings, [pretrained.digest_of(place) for place in self.files]])
+        return digests.of_value([self.name, settings, self._weights])
 
     def ground(self, shard: ShardInputs) -> Tables:
         """``regions`` and ``rejects``, in the order of the phrases.
 
         Raises:
-            UserError: the model cannot be loaded.
+            UserError: the model cannot be loaded, or what it said cannot be kept.
         """
         phrase_ids = shard.phrases.column("phrase_id").to_pylist()
         image_ids = shard.phrases.column("image_id").to_pylist()
@@ -103,8 +111,11 @@ class DetectionAnnotator:
 
         unreadable: dict[str, str] = {}
         found: dict[tuple[str, str], list[tuple[list[float], float]] | str] = {}
-        for batch in self._batches(shard, wanted, unreadable):
-            found.update(self._detect(batch, wanted))
+        for image_id, data in self._recall(shard, wanted, unreadable).items():
+            size, said = candidates.unpack(data, len(wanted[image_id]))
+            for text, one in zip(wanted[image_id], said, strict=True):
+                if one is not None:
+                    found[image_id, text] = self._regions(one) or _why_none(one, size)
 
         rows, rejects = [], Rejects("ground", REASONS)
         for phrase_id, image_id, text in zip(phrase_ids, image_ids, texts, strict=True):
@@ -131,60 +142,82 @@ class DetectionAnnotator:
                 ]
         return {"regions": schemas.from_rows("regions", rows), "rejects": rejects.table()}
 
+    @cached_property
+    def _weights(self) -> list[str]:
+        return [pretrained.digest_of(place) for place in self.files]
+
+    @cached_property
+    def _floor(self) -> float:
+        return candidates.floor_of(self.box_threshold)
+
+    def _recall(
+        self, shard: ShardInputs, wanted: Mapping[str, Mapping[str, None]], unreadable: dict[str, str]
+    ) -> dict[str, bytes]:
+        """What the detector says of each image that can be read, packed; why others cannot, to the dict."""
+        contents = batches.contents(shard.images)
+        unreadable.update((image_id, batches.ELSEWHERE) for image_id in wanted if image_id not in contents)
+        about = {
+            "source": self.name,
+            "settings": self.params.model_dump(mode="json", exclude=set(_AFTERWARDS)),
+            "weights": self._weights,
+            "floor": self._floor,
+        }
+        return kept.recall(
+            kept.open_kept(self.kept_root, about),
+            [image_id for image_id in wanted if image_id in contents],
+            # A detector may let the texts of an image look at each other: they are one question.
+            lambda image_id: kept.key(contents[image_id], *wanted[image_id]),
+            lambda lacking: (
+                self._detect(batch, wanted)
+                for batch in batches.batches(
+                    shard.images, shard.root, lacking, self.batch_size, unreadable, of_one_size=True
+                )
+            ),
+        )
+
+    def _regions(self, found: Candidates) -> list[tuple[list[float], float]]:
+        """Boxes and scores of a text, best first."""
+        pixels, best, mean = np.split(found.rows, [4, 5], axis=1)
+        best = best[:, 0]
+        chosen = boxes.choose(pixels, best, mean[:, 0], self.box_threshold, self.text_threshold, self.nms_iou)
+        return [(pixels[row].tolist(), float(best[row])) for row in chosen]
+
     def _detect(
         self, batch: list[tuple[str, Image]], wanted: Mapping[str, Mapping[str, None]]
-    ) -> Iterator[tuple[tuple[str, str], list[tuple[list[float], float]] | str]]:
-        """(image, text) and its boxes with scores, or why it has none; nothing for a text without a token."""
+    ) -> dict[str, bytes]:
+        """What the detector says of each image of a batch, packed."""
         width, height = size = batch[0][1].size
+        texts = [list(wanted[image_id]) for image_id, _ in batch]
         with pretrained.LOCK:
             detector = self.load(self.params)
             padded = [_at_least_so_wide(picture) for _, picture in batch]
             images_BCHW = detector.prepare(padded)
             scale = detector.canvas(*padded[0].size)
-            texts = [list(wanted[image_id]) for image_id, _ in batch]
             units = [(i, prompt) for i in range(len(batch)) for prompt in detector.prompts(texts[i])]
             scored: list[Scores] = []
             for first in range(0, len(units), self.batch_size):
                 images, prompts = zip(*units[first : first + self.batch_size], strict=True)
                 scored += detector.detect(images_BCHW[list(images)], list(prompts))
+        found: list[list[Candidates | None]] = [[None] * len(mine) for mine in texts]
         for (i, prompt), scores in zip(units, scored, strict=True):
             pixels = boxes.to_pixels(scores.boxes, scale, (width, height))
-            chosen = boxes.choose(
-                pixels, scores.best, scores.mean, self.box_threshold, self.text_threshold, self.nms_iou
-            )
-            for k, (member, rows) in enumerate(zip(prompt.members, chosen, strict=True)):
-                regions = [(pixels[row].tolist(), float(scores.best[row, k])) for row in rows]
-                yield (batch[i][0], texts[i][member]), regions or _why_none(scores, k, size)
+            for k, member in enumerate(prompt.members):
+                found[i][member] = candidates.gather(
+                    pixels, scores.best[:, k], scores.mean[:, k], self._floor
+                )
+        return {
+            image_id: candidates.pack(size, mine) for (image_id, _), mine in zip(batch, found, strict=True)
+        }
 
-    def _batches(
-        self, shard: ShardInputs, wanted: Mapping[str, Any], unreadable: dict[str, str]
-    ) -> Iterator[list[tuple[str, Image]]]:
-        """The readable images that have phrases, some of one size at a time; why others are not, to the dict.
 
-        The table's sizes only set the order in which images are decoded: few pictures are held at a time.
-        """
-        unreadable.update(dict.fromkeys(wanted, "the image is not in the same part of the table `images`"))
-        images = shard.images
-        sizes = zip(images.column("width").to_pylist(), images.column("height").to_pylist(), strict=True)
-        order = [row for row, _ in sorted(enumerate(sizes), key=lambda entry: (entry[1], entry[0]))]
-        ids = images.column("image_id").to_pylist()
-        batch: list[tuple[str, Image]] = []
-        for row in order:
-            image_id = ids[row]
-            if image_id not in wanted:
-                continue
-            try:
-                picture = load_picture(images.column("image")[row].as_py(), shard.root, image_id)
-            except UserError as error:
-                unreadable[image_id] = str(error)
-                continue
-            del unreadable[image_id]
-            if batch and (len(batch) == self.batch_size or picture.size != batch[0][1].size):
-                yield batch
-                batch = []
-            batch.append((image_id, picture))
-        if batch:
-            yield batch
+def token_scores(
+    prompts: Sequence[Prompt], probability_BQL: np.ndarray, boxes_BQ4: np.ndarray
+) -> list[Scores]:
+    """Scores of each image for its prompt, from the probabilities of the prompt's tokens."""
+    return [
+        Scores(boxes_Q4, *prompt.scores(probability_QL))
+        for prompt, probability_QL, boxes_Q4 in zip(prompts, probability_BQL, boxes_BQ4, strict=True)
+    ]
 
 
 def _at_least_so_wide(picture: Image) -> Image:
@@ -200,6 +233,7 @@ def _at_least_so_wide(picture: Image) -> Image:
     return canvas
 
 
-def _why_none(scores: Scores, k: int, size: tuple[int, int]) -> str:
-    best, mean = scores.best[:, k].max(initial=0), scores.mean[:, k].max(initial=0)
-    return f"the best box of the image ({size[0]} x {size[1]}) has score {best:.3f}, mean {mean:.3f}"
+def _why_none(found: Candidates, size: tuple[int, int]) -> str:
+    return (
+        f"the best box of the image ({size[0]} x {size[1]}) has score {found.best:.3f}, mean {found.mean:.3f}"
+    )

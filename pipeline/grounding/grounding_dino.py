@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.grounding import pretrained, prompts
-from pipeline.grounding.detection import DetectionAnnotator, Scores
+from pipeline.grounding.detection import DetectionAnnotator, Scores, token_scores
 from pipeline.grounding.prompts import Prompt
 from pipeline.params import GroundingDinoParams
 
@@ -55,16 +56,11 @@ class GroundingDinoDetector:
                 input_ids=tokens["input_ids"].to(images_BCHW.device),
                 attention_mask=tokens["attention_mask"].to(images_BCHW.device),
             )
-        probability_BQL = out.logits.float().sigmoid().cpu().numpy()
-        boxes_BQ4 = out.pred_boxes.float().cpu().numpy()
-        return [
-            Scores(boxes_Q4, *prompt.scores(probability_QL))
-            for boxes_Q4, probability_QL, prompt in zip(boxes_BQ4, probability_BQL, prompts, strict=True)
-        ]
+        return token_scores(prompts, *pretrained.outputs(out.logits, out.pred_boxes))
 
 
-def annotator(params: GroundingDinoParams) -> DetectionAnnotator:
-    """The source ``grounding_dino``."""
+def annotator(params: GroundingDinoParams, kept_root: Path | None = None) -> DetectionAnnotator:
+    """The source ``grounding_dino``; what the model says is kept below ``kept_root``."""
     return DetectionAnnotator(
         name="grounding_dino",
         params=params,
@@ -74,32 +70,20 @@ def annotator(params: GroundingDinoParams) -> DetectionAnnotator:
         nms_iou=params.nms_iou,
         batch_size=params.batch_size,
         files=(params.model,),
+        kept_root=kept_root,
     )
 
 
-@lru_cache(maxsize=1)
 def load(params: GroundingDinoParams) -> GroundingDinoDetector:
     """The model, loaded once a process.
 
     Raises:
         UserError: it cannot be loaded, or is a model of another kind.
     """
-    return pretrained.load(_SETTING, params.model, _ADVICE, lambda: _load(params.model))
+    return _load(params.model)
 
 
+@lru_cache(maxsize=1)
 def _load(place: str) -> GroundingDinoDetector:
-    from transformers import (
-        AutoConfig,
-        AutoImageProcessor,
-        AutoModelForZeroShotObjectDetection,
-        AutoTokenizer,
-    )
-
-    config = AutoConfig.from_pretrained(place)
-    pretrained.check_architecture(_SETTING, place, config.model_type, ("grounding-dino", "mm-grounding-dino"))
-    model = AutoModelForZeroShotObjectDetection.from_pretrained(place)
-    return GroundingDinoDetector(
-        model.eval().to(pretrained.device()),
-        AutoTokenizer.from_pretrained(place),
-        AutoImageProcessor.from_pretrained(place),
-    )
+    kinds = ("grounding-dino", "mm-grounding-dino")
+    return GroundingDinoDetector(*pretrained.load_detector(_SETTING, place, kinds, _ADVICE))

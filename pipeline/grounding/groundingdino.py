@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError
 from pipeline.grounding import groundingdino_compat, pretrained, prompts
-from pipeline.grounding.detection import DetectionAnnotator, Scores
+from pipeline.grounding.detection import DetectionAnnotator, Scores, token_scores
 from pipeline.grounding.prompts import Prompt
 from pipeline.params import GroundingdinoParams
 
@@ -59,16 +59,11 @@ class GroundingdinoDetector:
 
         with torch.inference_mode(), pretrained.half_precision():
             out = self.model(images_BCHW, captions=[prompt.text for prompt in prompts])
-        probability_BQL = out["pred_logits"].float().sigmoid().cpu().numpy()
-        boxes_BQ4 = out["pred_boxes"].float().cpu().numpy()
-        return [
-            Scores(boxes_Q4, *prompt.scores(probability_QL))
-            for boxes_Q4, probability_QL, prompt in zip(boxes_BQ4, probability_BQL, prompts, strict=True)
-        ]
+        return token_scores(prompts, *pretrained.outputs(out["pred_logits"], out["pred_boxes"]))
 
 
-def annotator(params: GroundingdinoParams) -> DetectionAnnotator:
-    """The source ``groundingdino``."""
+def annotator(params: GroundingdinoParams, kept_root: Path | None = None) -> DetectionAnnotator:
+    """The source ``groundingdino``; what the model says is kept below ``kept_root``."""
     return DetectionAnnotator(
         name="groundingdino",
         params=params,
@@ -78,6 +73,7 @@ def annotator(params: GroundingdinoParams) -> DetectionAnnotator:
         nms_iou=params.nms_iou,
         batch_size=params.batch_size,
         files=(params.config, params.weights, params.text_encoder),
+        kept_root=kept_root,
     )
 
 

@@ -9,22 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.grounding import dense_clip
+from pipeline.grounding import batches, dense_clip, kept, pretrained
 from pipeline.grounding.base import ShardInputs
+from pipeline.grounding.dense_clip import DenseClip
 from pipeline.params import OpenClipSourceParams
 from pipeline.patches.geometry import Geometry
-from pipeline.sources.pictures import load_picture
 from pipeline.tables import digests, masks, schemas
 from pipeline.tables.rejects import Rejects
 from pipeline.tables.shards import Tables
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 REASONS = {
     "below_min_similarity": "the most similar patch is below ground.open_clip.min_similarity",
@@ -50,15 +47,17 @@ class OpenClipAnnotator:
     """Grounds every phrase to the patches that resemble its text; see `pipeline.grounding.base.Annotator`.
 
     One region a phrase. Its score is (1 + mean cosine of its patches) / 2, so that 0.5 is no resemblance.
+
+    What is kept below ``kept_root`` is the similarity of each phrase with each patch, 4 bytes a patch: 2 KB a
+    phrase for a 24 x 24 grid, where the patches' features would be 1.7 MB an image. In full precision, since
+    which patches are above a threshold would otherwise depend on the rounding.
     """
 
     params: OpenClipSourceParams
+    kept_root: Path | None = None
 
     def __post_init__(self) -> None:
-        if "{}" not in self.params.prompt:
-            raise UserError(
-                f"ground.open_clip.prompt: found {self.params.prompt!r}; it needs {{}} where the phrase goes."
-            )
+        pretrained.check_template("ground.open_clip.prompt", self.params.prompt)
 
     @property
     def name(self) -> str:
@@ -80,26 +79,20 @@ class OpenClipAnnotator:
         phrase_ids, image_ids, texts = (
             shard.phrases.column(name).to_pylist() for name in ("phrase_id", "image_id", "text")
         )
-        text_index = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-        if text_index:
-            prompts = [self.params.prompt.replace("{}", text) for text in text_index]
-            features_KE = model.encode_texts(prompts)
-        wanted: dict[str, dict[str, int]] = {}  # image -> its distinct texts
+        wanted: dict[str, dict[str, None]] = {}  # image -> its distinct texts
         for image_id, text in zip(image_ids, texts, strict=True):
-            wanted.setdefault(image_id, {})[text] = text_index[text]
+            wanted.setdefault(image_id, {})[text] = None
 
-        found: dict[tuple[str, str], dict[str, Any] | str] = {}  # a region, or why there is none
         unreadable: dict[str, str] = {}
-        for batch in self._batches(shard, wanted, unreadable):
-            names, pictures = zip(*batch, strict=True)
-            features_BNE = model.encode_patches(list(pictures), self.params.dense)
-            for name, picture, patches_NE in zip(names, pictures, features_BNE, strict=True):
-                similarity_KN = features_KE[list(wanted[name].values())] @ patches_NE.T
-                regions = locate(
-                    similarity_KN, model.geometry, picture.width, picture.height, self.params.threshold
-                )
-                for i, text in enumerate(wanted[name]):
-                    found[name, text] = self._region(regions, i)
+        said = self._recall(model, shard, wanted, unreadable)
+        found: dict[tuple[str, str], dict[str, Any] | str] = {}  # a region, or why there is none
+        for image_id, own in wanted.items():
+            if image_id in unreadable:
+                continue
+            sizes, maps = zip(*(_unpack(said[image_id, text]) for text in own), strict=True)
+            regions = locate(np.stack(maps), model.geometry, *sizes[0], self.params.threshold)
+            for i, text in enumerate(own):
+                found[image_id, text] = self._region(regions, i)
 
         rows, rejects = [], Rejects("ground", REASONS)
         for phrase_id, image_id, text in zip(phrase_ids, image_ids, texts, strict=True):
@@ -113,27 +106,44 @@ class OpenClipAnnotator:
                 rows.append({**names_of, **region})
         return {"regions": schemas.from_rows("regions", rows), "rejects": rejects.table()}
 
-    def _batches(
-        self, shard: ShardInputs, wanted: Mapping[str, Any], unreadable: dict[str, str]
-    ) -> Iterator[list[tuple[str, Image]]]:
-        """The readable images that have phrases, some at a time; why the others are not goes to the dict."""
-        unreadable.update(dict.fromkeys(wanted, "the image is not in the same part of the table `images`"))
-        batch = []
-        ids = shard.images.column("image_id").to_pylist()
-        for i, image_id in enumerate(ids):
-            if image_id not in wanted:
-                continue
-            try:
-                picture = load_picture(shard.images.column("image")[i].as_py(), shard.root, image_id)
-            except UserError as error:
-                unreadable[image_id] = str(error)
-                continue
-            batch.append((image_id, picture))
-            if len(batch) == self.params.batch_size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+    def _recall(
+        self,
+        model: DenseClip,
+        shard: ShardInputs,
+        wanted: Mapping[str, Mapping[str, None]],
+        unreadable: dict[str, str],
+    ) -> dict[tuple[str, str], bytes]:
+        """Similarities of the images that can be read with their texts; why others cannot be, to the dict."""
+        contents = batches.contents(shard.images)
+        unreadable.update((image_id, batches.ELSEWHERE) for image_id in wanted if image_id not in contents)
+
+        def make(lacking: list[tuple[str, str]]) -> Iterator[dict[tuple[str, str], bytes]]:
+            texts: dict[str, list[str]] = {}  # image -> texts that it lacks
+            for image_id, text in lacking:
+                texts.setdefault(image_id, []).append(text)
+            numbers = {text: i for i, text in enumerate(dict.fromkeys(text for _, text in lacking))}
+            if numbers:
+                prompts = [self.params.prompt.replace("{}", text) for text in numbers]
+                features_KE = model.encode_texts(prompts)
+            for batch in batches.batches(shard.images, shard.root, texts, self.params.batch_size, unreadable):
+                features_BNE = model.encode_patches([picture for _, picture in batch], self.params.dense)
+                made = {}
+                for (image_id, picture), patches_NE in zip(batch, features_BNE, strict=True):
+                    own = texts[image_id]
+                    similarity_KN = features_KE[[numbers[text] for text in own]] @ patches_NE.T
+                    for text, similarity_N in zip(own, similarity_KN, strict=True):
+                        made[image_id, text] = _pack(picture.size, similarity_N)
+                yield made
+
+        before = self.params.model_dump(mode="json", exclude={"threshold", "min_similarity", "batch_size"})
+        return kept.recall(
+            kept.open_kept(
+                self.kept_root, {"source": self.name, "settings": before, "weights": self._weights}
+            ),
+            [(image_id, text) for image_id in wanted if image_id in contents for text in wanted[image_id]],
+            lambda unit: kept.key(contents[unit[0]], unit[1]),
+            make,
+        )
 
     def _region(self, found: Regions, i: int) -> dict[str, Any] | str:
         """Text ``i``'s box, mask, score and annotator, or why it has none."""
@@ -184,6 +194,16 @@ def locate(
     x0, x1 = _ends(np.any(padded, axis=1)[:, columns_of])
     y0, y1 = _ends(np.any(padded, axis=2)[:, rows_of])
     return Regions(masks_KHW, np.stack([x0, y0, x1, y1], axis=1), cosine, best[:, 0])
+
+
+def _pack(size: tuple[int, int], similarity_N: np.ndarray) -> bytes:
+    """Width and height of an image in pixels, and a similarity for each patch."""
+    return np.array(size, "<i4").tobytes() + similarity_N.astype("<f4").tobytes()
+
+
+def _unpack(data: bytes) -> tuple[tuple[int, int], np.ndarray]:
+    width, height = np.frombuffer(data, "<i4", 2).tolist()
+    return (width, height), np.frombuffer(data, "<f4", offset=8)
 
 
 def _ends(line_KL: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.grounding import pretrained
@@ -86,14 +87,13 @@ class Owlv2Detector:
                 input_ids=ids_BKL.flatten(0, 1).to(images_BCHW.device),
                 attention_mask=mask_BKL.flatten(0, 1).to(images_BCHW.device),
             )
-        probability_BQK = out.logits.float().sigmoid().cpu().numpy()
-        boxes_BQ4 = out.pred_boxes.float().cpu().numpy()
+        probability_BQK, boxes_BQ4 = pretrained.outputs(out.logits, out.pred_boxes)
         scores = [probability_BQK[b, :, : len(prompt.texts)] for b, prompt in enumerate(prompts)]
         return [Scores(boxes_Q4, best, best) for boxes_Q4, best in zip(boxes_BQ4, scores, strict=True)]
 
 
-def annotator(params: Owlv2Params) -> DetectionAnnotator:
-    """The source ``owlv2``.
+def annotator(params: Owlv2Params, kept_root: Path | None = None) -> DetectionAnnotator:
+    """The source ``owlv2``; what the model says is kept below ``kept_root``.
 
     Raises:
         UserError: the prompt has no place for the phrase.
@@ -108,33 +108,19 @@ def annotator(params: Owlv2Params) -> DetectionAnnotator:
         nms_iou=params.nms_iou,
         batch_size=params.batch_size,
         files=(params.model,),
+        kept_root=kept_root,
     )
 
 
-@lru_cache(maxsize=1)
 def load(params: Owlv2Params) -> Owlv2Detector:
     """The model, loaded once a process.
 
     Raises:
         UserError: it cannot be loaded, or is a model of another kind.
     """
-    return pretrained.load(_SETTING, params.model, _ADVICE, lambda: _load(params))
+    return _load(params.model, params.prompt)
 
 
-def _load(params: Owlv2Params) -> Owlv2Detector:
-    from transformers import (
-        AutoConfig,
-        AutoImageProcessor,
-        AutoModelForZeroShotObjectDetection,
-        AutoTokenizer,
-    )
-
-    place = params.model
-    pretrained.check_architecture(_SETTING, place, AutoConfig.from_pretrained(place).model_type, ("owlv2",))
-    model = AutoModelForZeroShotObjectDetection.from_pretrained(place)
-    return Owlv2Detector(
-        model.eval().to(pretrained.device()),
-        AutoTokenizer.from_pretrained(place),
-        AutoImageProcessor.from_pretrained(place),
-        params.prompt,
-    )
+@lru_cache(maxsize=1)
+def _load(place: str, template: str) -> Owlv2Detector:
+    return Owlv2Detector(*pretrained.load_detector(_SETTING, place, ("owlv2",), _ADVICE), template)

@@ -1,4 +1,4 @@
-"""What annotation sources that run a pretrained model share: device, precision, errors, digest."""
+"""What annotation sources that run a pretrained model share: loading, device, precision, errors, digest."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import RLock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pipeline.errors import UserError
 from pipeline.tables import digests
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 # Shards may run in threads: one of them loads a model, and models and their tokenizers serve one at a time
 # (a fast tokenizer that two threads use at once raises "Already borrowed").
@@ -52,6 +56,45 @@ def load(setting: str, place: str, advice: str, loader: Callable[[], Loaded]) ->
         raise
     except Exception as error:  # the loaders of several libraries raise whatever they do
         raise UserError(f"{setting}: {place!r} cannot be loaded ({error}). {advice}") from error
+
+
+class Parts(NamedTuple):
+    """A detector of transformers' and what makes its input."""
+
+    model: Any
+    tokenizer: Any
+    processor: Any
+
+
+def load_detector(setting: str, place: str, kinds: tuple[str, ...], advice: str) -> Parts:
+    """A detector of transformers' from the hub or a folder, ready to run.
+
+    Raises:
+        UserError: it cannot be loaded, or is a model of another kind than ``kinds``.
+    """
+
+    def loader() -> Parts:
+        from transformers import (
+            AutoConfig,
+            AutoImageProcessor,
+            AutoModelForZeroShotObjectDetection,
+            AutoTokenizer,
+        )
+
+        check_architecture(setting, place, AutoConfig.from_pretrained(place).model_type, kinds)
+        model = AutoModelForZeroShotObjectDetection.from_pretrained(place)
+        return Parts(
+            model.eval().to(device()),
+            AutoTokenizer.from_pretrained(place),
+            AutoImageProcessor.from_pretrained(place),
+        )
+
+    return load(setting, place, advice, loader)
+
+
+def outputs(logits: torch.Tensor, boxes: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """A detector's logits as probabilities, and its boxes, float32 and of each image in a batch."""
+    return logits.float().sigmoid().cpu().numpy(), boxes.float().cpu().numpy()
 
 
 def check_architecture(setting: str, place: str, found: str, wanted: tuple[str, ...]) -> None:

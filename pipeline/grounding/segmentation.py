@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.grounding import pretrained
+from pipeline.grounding import batches, kept, pretrained
 from pipeline.grounding.base import Annotator, ShardInputs
 from pipeline.params import MaskModelParams
-from pipeline.sources.pictures import load_picture
 from pipeline.tables import digests, masks, schemas
 from pipeline.tables.shards import Tables
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+Box = tuple[float, ...]
+Unit = tuple[str, Box]  # an image and a box in it
 
 _BOXES = 64  # boxes of an image that are decoded at a time
 _ADVICE = (
@@ -44,6 +46,8 @@ class MaskedAnnotator:
     kind: str
     """``sam`` or ``sam2``."""
     params: MaskModelParams
+    kept_root: Path | None = None
+    """Where masks are kept, by the image's content and the box (see `pipeline.grounding.kept`)."""
 
     @property
     def name(self) -> str:
@@ -52,9 +56,7 @@ class MaskedAnnotator:
 
     def digest(self) -> str:
         """Digest of the source, and of the mask model and its files; ``batch_size`` changes no mask."""
-        return digests.of_value(
-            [self.source.digest(), self.kind, self.params.model, pretrained.digest_of(self.params.model)]
-        )
+        return digests.of_value([self.source.digest(), self.kind, self.params.model, self._weights])
 
     def ground(self, shard: ShardInputs) -> Tables:
         """The source's tables with masks in ``regions``.
@@ -64,36 +66,56 @@ class MaskedAnnotator:
         """
         tables = self.source.ground(shard)
         rows = tables["regions"].to_pylist()
-        bare: dict[str, list[int]] = defaultdict(list)
-        for i, row in enumerate(rows):
-            if row["mask"] is None:
-                bare[row["image_id"]].append(i)
-        for batch in self._batches(shard, bare):
-            boxes = [np.array([rows[i]["box"] for i in bare[image_id]]) for image_id, _ in batch]
-            with pretrained.LOCK:
-                found = load(self.kind, self.params.model).segment([picture for _, picture in batch], boxes)
-            for (image_id, _), values in zip(batch, found, strict=True):
-                for i, mask in zip(bare[image_id], values, strict=True):
-                    if mask is not None:
-                        rows[i] |= {"mask": mask, "annotator": f"{rows[i]['annotator']}+{self.kind}"}
+        bare = {i: (row["image_id"], tuple(row["box"])) for i, row in enumerate(rows) if row["mask"] is None}
+        said = self._recall(shard, list(dict.fromkeys(bare.values())))
+        for i, unit in bare.items():
+            mask = _unpack(said[unit]) if unit in said else None
+            if mask is not None:
+                rows[i] |= {"mask": mask, "annotator": f"{rows[i]['annotator']}+{self.kind}"}
         regions = schemas.from_rows("regions", rows) if bare else tables["regions"]
         return {**tables, "regions": regions}
 
-    def _batches(self, shard: ShardInputs, wanted: dict[str, list[int]]) -> Iterator[list[tuple[str, Image]]]:
-        batch: list[tuple[str, Image]] = []
-        for row, image_id in enumerate(shard.images.column("image_id").to_pylist()):
-            if image_id not in wanted:
-                continue
-            try:
-                picture = load_picture(shard.images.column("image")[row].as_py(), shard.root, image_id)
-            except UserError:
-                continue
-            batch.append((image_id, picture))
-            if len(batch) == self.params.batch_size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+    @cached_property
+    def _weights(self) -> str:
+        return pretrained.digest_of(self.params.model)
+
+    def _recall(self, shard: ShardInputs, units: list[Unit]) -> dict[Unit, bytes]:
+        """The mask of each box of each image that can be read, packed."""
+        contents = batches.contents(shard.images)
+
+        def make(lacking: list[Unit]) -> Iterator[dict[Unit, bytes]]:
+            boxes: dict[str, list[Box]] = defaultdict(list)
+            for image_id, box in lacking:
+                boxes[image_id].append(box)
+            for batch in batches.batches(shard.images, shard.root, boxes, self.params.batch_size, {}):
+                wanted = [np.array(boxes[image_id]) for image_id, _ in batch]
+                with pretrained.LOCK:
+                    model = load(self.kind, self.params.model)
+                    found = model.segment([picture for _, picture in batch], wanted)
+                yield {
+                    (image_id, box): _pack(mask)
+                    for (image_id, _), values in zip(batch, found, strict=True)
+                    for box, mask in zip(boxes[image_id], values, strict=True)
+                }
+
+        return kept.recall(
+            kept.open_kept(
+                self.kept_root,
+                {"source": self.kind, "settings": {"model": self.params.model}, "weights": self._weights},
+            ),
+            [unit for unit in units if unit[0] in contents],
+            lambda unit: kept.key(contents[unit[0]], *unit[1]),
+            make,
+        )
+
+
+def _pack(mask: dict[str, Any] | None) -> bytes:
+    """Height, width and run lengths of a mask; nothing for none."""
+    return b"" if mask is None else np.array(mask["size"], "<i4").tobytes() + mask["counts"]
+
+
+def _unpack(data: bytes) -> dict[str, Any] | None:
+    return {"size": np.frombuffer(data, "<i4", 2).tolist(), "counts": data[8:]} if data else None
 
 
 @dataclass(frozen=True)

@@ -11,24 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.grounding import dense_clip, pretrained, synonyms
+from pipeline.grounding import batches, dense_clip, kept, pretrained, synonyms
 from pipeline.grounding.base import Annotator, ShardInputs
+from pipeline.grounding.dense_clip import DenseClip
 from pipeline.params import TagsParams
-from pipeline.sources.pictures import load_picture
 from pipeline.tables import dataset, digests, schemas
 from pipeline.tables.dataset import Provenance
 from pipeline.tables.rejects import Rejects
 from pipeline.tables.shards import Tables
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 REASONS = {
     "no_tag": "no word of the vocabulary is similar enough to the image",
@@ -49,6 +46,8 @@ class TagBlock:
     images: Path
     root: Path
     params: TagsParams
+    kept_root: Path | None = None
+    """Where the images' features are kept, so that other words or thresholds send none through the model."""
 
     stage = "parse"
     outputs = ("phrases",)
@@ -69,7 +68,8 @@ class TagBlock:
 
     def process(self, shard: int) -> Tables:
         """``phrases`` and ``rejects`` of one shard."""
-        return tag(dataset.read_part(dataset.parts(self.images)[shard]), self.root, self.params)
+        images = dataset.read_part(dataset.parts(self.images)[shard])
+        return tag(images, self.root, self.params, self.kept_root)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def read_vocabulary(path: Path | None) -> list[str]:
     return words
 
 
-def tag(images: pa.Table, root: Path, params: TagsParams) -> Tables:
+def tag(images: pa.Table, root: Path, params: TagsParams, kept_root: Path | None = None) -> Tables:
     """``phrases`` and ``rejects`` of some rows of ``images``, in their order.
 
     An image's tags are the ``best`` words of the vocabulary by the cosine of image and prompt, best first,
@@ -148,38 +148,46 @@ def tag(images: pa.Table, root: Path, params: TagsParams) -> Tables:
     weights = dense_clip.weights_digest(params.model, params.pretrained, _SETTING)
     model = dense_clip.load(params.model, params.pretrained, weights, _SETTING)
     features_KE = model.encode_texts([params.prompt.replace("{}", word) for word in words])
+    unreadable: dict[str, str] = {}
+    said = _image_features(model, images, root, params, weights, kept_root, unreadable)
     rows: list[dict[str, Any]] = []
     rejects = Rejects("parse", REASONS)
-    for batch in _batches(images, root, params.batch_size):
-        pictures = [picture for _, picture in batch if not isinstance(picture, str)]
-        cosine = iter(model.encode_images(pictures) @ features_KE.T if pictures else ())
-        for image_id, picture in batch:
-            if isinstance(picture, str):
-                rejects.add(f"image:{image_id}", "image_unreadable", picture)
-                continue
-            cosine_K = next(cosine)
-            best = np.argsort(-cosine_K, kind="stable")[: params.best]
-            best = best[cosine_K[best] >= params.min_similarity]
-            if len(best):
-                rows += _phrases(image_id, [words[k] for k in best])
-            else:
-                message = f"the best word has cosine {cosine_K.max():.3f}, below {params.min_similarity}"
-                rejects.add(f"image:{image_id}", "no_tag", message)
+    for image_id in images["image_id"].to_pylist():
+        if image_id in unreadable:
+            rejects.add(f"image:{image_id}", "image_unreadable", unreadable[image_id])
+            continue
+        cosine_K = features_KE @ np.frombuffer(said[image_id], "<f4")
+        best = np.argsort(-cosine_K, kind="stable")[: params.best]
+        best = best[cosine_K[best] >= params.min_similarity]
+        if len(best):
+            rows += _phrases(image_id, [words[k] for k in best])
+        else:
+            message = f"the best word has cosine {cosine_K.max():.3f}, below {params.min_similarity}"
+            rejects.add(f"image:{image_id}", "no_tag", message)
     return {"phrases": schemas.from_rows("phrases", rows), "rejects": rejects.table()}
 
 
-def _batches(images: pa.Table, root: Path, size: int) -> Iterator[list[tuple[str, Image | str]]]:
-    """Images, some at a time: the picture, or why it cannot be read."""
-    for first in range(0, images.num_rows, size):
-        batch: list[tuple[str, Image | str]] = []
-        part = images.slice(first, size)
-        values = zip(part["image_id"].to_pylist(), part["image"].to_pylist(), strict=True)
-        for image_id, value in values:
-            try:
-                batch.append((image_id, load_picture(value, root, image_id)))
-            except UserError as error:
-                batch.append((image_id, str(error)))
-        yield batch
+def _image_features(
+    model: DenseClip,
+    images: pa.Table,
+    root: Path,
+    params: TagsParams,
+    weights: str,
+    kept_root: Path | None,
+    unreadable: dict[str, str],
+) -> dict[str, bytes]:
+    """The unit feature of each image that can be read, float32; why others cannot, to the dict."""
+    contents = batches.contents(images)
+
+    def make(lacking: list[str]) -> Iterator[dict[str, bytes]]:
+        for batch in batches.batches(images, root, lacking, params.batch_size, unreadable):
+            features_BE = model.encode_images([picture for _, picture in batch]).astype("<f4", copy=False)
+            yield {image_id: row.tobytes() for (image_id, _), row in zip(batch, features_BE, strict=True)}
+
+    settings = {"model": params.model, "pretrained": params.pretrained}
+    about = {"source": "tags", "settings": settings, "weights": weights}
+    store = kept.open_kept(kept_root, about)
+    return kept.recall(store, list(contents), lambda image_id: kept.key(contents[image_id]), make)
 
 
 def _phrases(image_id: str, tags: list[str]) -> Iterator[dict[str, Any]]:
