@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import UserError
 
@@ -62,8 +62,10 @@ def load_picture(image: Mapping[str, Any], root: Path, image_id: str) -> Image.I
     except UserError as error:
         raise UserError(f"Image {image_id}: {error}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Pillow's own words name an object in memory, and the same inputs must give the same bytes.
+        why = "no picture in a format that is known" if isinstance(error, UnidentifiedImageError) else error
         raise UserError(
-            f"Image {image_id}, {where}, cannot be read ({error}). Replace the file, or run ingest again,"
+            f"Image {image_id}, {where}, cannot be read ({why}). Replace the file, or run ingest again,"
             " which rejects it."
         ) from error
 
