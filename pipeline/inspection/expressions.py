@@ -36,15 +36,16 @@ ELEMENTS = {
 """Names for an element of a list column: the column, and the field if its elements have fields."""
 
 OF_LISTS = {
-    "len", "length", "array_length", "array_extract", "list_extract", "list_contains", "list_has", "list_max",
-    "list_min", "list_sum", "list_avg", "list_median", "list_distinct", "list_unique", "list_sort", "list_value",
+    "len", "length", "array_length", "array_extract", "list_extract", "list_contains", "list_has",
+    "list_max", "list_min", "list_sum", "list_avg", "list_median", "list_distinct", "list_unique",
+    "list_sort", "list_value",
 }  # fmt: skip
 """Functions that take a list as a whole."""
 FUNCTIONS = OF_LISTS | {
     "lower", "upper", "trim", "strlen", "contains", "starts_with", "prefix", "ends_with", "suffix", "replace",
-    "regexp_matches", "strip_accents", "substr", "substring", "left", "right", "concat", "abs", "round", "floor",
-    "ceil", "sqrt", "ln", "log10", "greatest", "least", "struct_extract", "~~", "!~~", "~~*", "!~~*", "~~~",
-    "+", "-", "*", "/", "//", "%", "^", "**",
+    "regexp_matches", "strip_accents", "substr", "substring", "left", "right", "concat", "abs", "round",
+    "floor", "ceil", "sqrt", "ln", "log10", "greatest", "least", "struct_extract",
+    "~~", "!~~", "~~*", "!~~*", "~~~", "+", "-", "*", "/", "//", "%", "^", "**",
 }  # fmt: skip
 """All that a condition may call; operators are functions too (``~~`` is LIKE)."""
 

@@ -46,7 +46,7 @@ class Selection:
         if self.condition is None:
             return self.table.num_rows
         with _told(), expressions.connection() as database:
-            database.register("rows_", _Stream(self.table.select(self.condition.columns)))
+            database.register("rows_", Stream(self.table.select(self.condition.columns)))
             found = database.execute(f"SELECT count(*) FROM rows_ WHERE {self.condition.sql}").fetchall()
             return int(found[0][0])
 
@@ -59,13 +59,17 @@ class Selection:
             UserError: as `count`.
         """
         chosen = self.table if columns is None else self.table.select(list(columns))
-        pieces = [
-            batch.take(_array(numbers))
-            for batch, numbers in zip(
-                chosen.to_batches(max_chunksize=BATCH_ROWS), self._places(limit, offset), strict=False
-            )
-        ]
-        return pa.Table.from_batches(pieces, chosen.schema)
+        return pa.Table.from_batches(self.batches(limit, offset, columns), chosen.schema)
+
+    def batches(
+        self, limit: int | None = None, offset: int = 0, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """As `rows`, a batch of at most `BATCH_ROWS` at a time."""
+        chosen = self.table if columns is None else self.table.select(list(columns))
+        batches = chosen.to_batches(max_chunksize=BATCH_ROWS)
+        for batch, numbers in zip(batches, self._places(limit, offset), strict=False):
+            if len(numbers):
+                yield batch.take(numbers_array(numbers))
 
     def numbers(self) -> np.ndarray:
         """The rows' numbers in the table: int64, ascending."""
@@ -94,9 +98,9 @@ class Selection:
         if self.condition is None:
             return numbers
         used = [batch[name] for name in self.condition.columns]
-        rows = pa.Table.from_arrays([*used, _array(numbers)], [*self.condition.columns, _NUMBER])
+        rows = pa.Table.from_arrays([*used, numbers_array(numbers)], [*self.condition.columns, _NUMBER])
         with _told():
-            database.register("rows_", _Stream(rows))
+            database.register("rows_", Stream(rows))
             found = database.execute(f"SELECT {_NUMBER} FROM rows_ WHERE {self.condition.sql}").fetchnumpy()
             return np.sort(found[_NUMBER])
 
@@ -116,7 +120,7 @@ def select(source: Path | pa.Table, expression: str | None = None) -> Selection:
     return Selection(source, None if expression is None else expressions.checked(source.schema, expression))
 
 
-class _Stream:
+class Stream:
     """A table as a stream of Arrow's C interface.
 
     DuckDB reads a table itself through pyarrow.dataset, which imports pandas: most of a second.
@@ -129,7 +133,7 @@ class _Stream:
         return self._table.__arrow_c_stream__(requested_schema)
 
 
-def _array(numbers: np.ndarray) -> pa.Array:
+def numbers_array(numbers: np.ndarray) -> pa.Array:
     """Whole numbers (int64) as an Arrow array, not copied; ``pyarrow.array`` would import pandas."""
     return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
 
