@@ -6,8 +6,9 @@ A new annotation source is one file with a class that has `base.Annotator`'s met
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.grounding.base import Annotator
@@ -47,14 +48,22 @@ def _owlv2(params: GroundParams, kept_root: Path | None) -> Annotator:
 def _tags(params: GroundParams, kept_root: Path | None) -> Annotator:
     from pipeline.grounding.tags import TagsAnnotator
 
-    return TagsAnnotator(params.tags, ANNOTATORS[params.tags.source](params, kept_root))
+    (source,) = _members(params, params.tags.source, kept_root)
+    return TagsAnnotator(params.tags, source)
 
 
 def _consensus(params: GroundParams, kept_root: Path | None) -> Annotator:
     from pipeline.grounding.consensus import ConsensusAnnotator
 
-    members = tuple(ANNOTATORS[name](params, kept_root) for name in params.consensus.sources)
-    return ConsensusAnnotator(params.consensus, members)
+    return ConsensusAnnotator(params.consensus, _members(params, params.consensus.sources, kept_root))
+
+
+def _members(
+    params: GroundParams, sources: Mapping[str, Any], kept_root: Path | None
+) -> tuple[Annotator, ...]:
+    """Sources by name, with the settings that they are given there instead of their own."""
+    own = params.model_copy(update=dict(sources))
+    return tuple(ANNOTATORS[name](own, kept_root) for name in sources)
 
 
 ANNOTATORS: dict[str, Callable[[GroundParams, Path | None], Annotator]] = {

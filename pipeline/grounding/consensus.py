@@ -34,11 +34,6 @@ class ConsensusAnnotator:
     name: str = "consensus"
 
     def __post_init__(self) -> None:
-        if len(set(self.params.sources)) < len(self.params.sources):
-            raise UserError(
-                f"ground.consensus.sources: found {list(self.params.sources)}; a source cannot agree with"
-                " itself, so each stands there once."
-            )
         if not 2 <= self.params.agree <= len(self.members):
             raise UserError(
                 f"ground.consensus.agree: found {self.params.agree} with {len(self.members)} sources; it must"
@@ -47,7 +42,8 @@ class ConsensusAnnotator:
 
     def digest(self) -> str:
         """Digest of the settings and of the sources' own."""
-        return digests.of_value([self.name, self.params.digest(), [one.digest() for one in self.members]])
+        settings = self.params.model_dump(mode="json", exclude={"sources"})
+        return digests.of_value([self.name, settings, [one.digest() for one in self.members]])
 
     def ground(self, shard: ShardInputs) -> Tables:
         """``regions`` and ``rejects`` of a shard, in the order of its phrases."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, WrapValidator, field_validator
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from pipeline.params.section import Positive, Section, Share
 
@@ -89,12 +91,55 @@ class Owlv2Params(Section):
     batch_size: Positive = Field(description="Images a batch.")
 
 
+class Sources(TypedDict, total=False):
+    """Annotation sources by name, each with its settings: what depends on them names them all in one place.
+
+    In ``params.yaml`` an alias (``*open_clip``) gives a source the settings that it has on its own.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    dataset: DatasetSourceParams
+    open_clip: OpenClipSourceParams
+    groundingdino: GroundingdinoParams
+    grounding_dino: GroundingDinoParams
+    owlv2: Owlv2Params
+
+
+def _in_the_order_given(value: Any, validate: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    checked = validate(value)  # in the order of the class
+    return {name: checked[name] for name in value}
+
+
+class ConsensusParams(Section):
+    """Ground phrases where other sources agree."""
+
+    sources: Annotated[Sources, WrapValidator(_in_the_order_given)] = Field(
+        description="Two sources or more, with their settings; the first one's regions are kept."
+    )
+    agree: Annotated[int, Field(ge=2)] = Field(description="Sources that must agree on a region.")
+    iou: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Boxes agree from this overlap on (intersection over union)."
+    )
+
+    @field_validator("sources")
+    @classmethod
+    def _several(cls, value: Sources) -> Sources:
+        if len(value) < 2:
+            raise ValueError("it needs two sources or more")
+        return value
+
+
+class TagSources(Sources, total=False):
+    """The sources that can ground tags."""
+
+    consensus: ConsensusParams
+
+
 class TagsParams(Section):
     """Words of a vocabulary that an image shows, as phrases for another source: needs no caption."""
 
-    source: Literal["dataset", "open_clip", "groundingdino", "grounding_dino", "owlv2", "consensus"] = Field(
-        description="The source that grounds the tags, with its own settings."
-    )
+    source: TagSources = Field(description="The one source that grounds the tags, with its settings.")
     model: str = Field(description="open_clip architecture, or local-dir:FOLDER for one on disk.")
     pretrained: str | None = Field(description="open_clip's tag or file of the weights; none for local-dir.")
     prompt: str = Field(description="Template of the text, with {} for the word.")
@@ -105,17 +150,12 @@ class TagsParams(Section):
     )
     batch_size: Positive = Field(description="Images a batch.")
 
-
-class ConsensusParams(Section):
-    """Ground phrases where other sources agree."""
-
-    sources: tuple[Literal["dataset", "open_clip", "groundingdino", "grounding_dino", "owlv2"], ...] = Field(
-        min_length=2, description="The sources, each with its own settings; the first one's regions are kept."
-    )
-    agree: Annotated[int, Field(ge=2)] = Field(description="Sources that must agree on a region.")
-    iou: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="Boxes agree from this overlap on (intersection over union)."
-    )
+    @field_validator("source")
+    @classmethod
+    def _one(cls, value: TagSources) -> TagSources:
+        if len(value) != 1:
+            raise ValueError("it needs exactly one source")
+        return value
 
 
 class MaskModelParams(Section):

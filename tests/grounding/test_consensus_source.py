@@ -1,18 +1,26 @@
 """Consensus: what enough sources say of a phrase in one place, and nothing else."""
 
+from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_phrases import phrase, shard
+from pydantic import ValidationError
 
+from pipeline import params
 from pipeline.errors import UserError
+from pipeline.grounding import open_annotator
 from pipeline.grounding.consensus import ConsensusAnnotator, agree
 from pipeline.params import ConsensusParams
 from pipeline.tables import masks, schemas
 from pipeline.tables.rejects import Rejects
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,14 @@ class Said:
 def consensus(*members, agree=2, iou=0.5):
     # Names of real sources, so that the settings are valid; what they say is made.
     names = ("dataset", "open_clip", "owlv2", "grounding_dino")[: len(members)]
-    return ConsensusAnnotator(ConsensusParams(sources=names, agree=agree, iou=iou), members)
+    return ConsensusAnnotator(settings_of(names, agree, iou), members)
+
+
+def settings_of(names, agree=2, iou=0.5, **changes):
+    """Consensus of the named sources, each with the default profile's settings and some changes."""
+    ground = yaml.safe_load((ROOT / "profiles" / "embedded.yaml").read_text())["ground"]
+    sources = {name: {**ground[name], **changes.get(name, {})} for name in names}
+    return ConsensusParams.model_validate({"sources": sources, "agree": agree, "iou": iou})
 
 
 PHRASES = [phrase("dog", phrase_id=f"p{n}") for n in range(3)]
@@ -168,6 +183,32 @@ def test_the_digest_follows_the_sources_and_the_settings():
 def test_settings_that_do_not_fit_are_told():
     with pytest.raises(UserError, match=r"consensus\.agree: found 3 with 2 sources"):
         consensus(Said("a"), Said("b"), agree=3)
-    twice = ConsensusParams(sources=("dataset", "dataset"), agree=2, iou=0.5)
-    with pytest.raises(UserError, match=r"consensus\.sources: .*once"):
-        ConsensusAnnotator(twice, (Said("a"), Said("a")))
+    with pytest.raises(ValidationError, match="two sources or more"):
+        settings_of(["dataset"])
+    with pytest.raises(ValidationError, match=r"(?s)sources\.open_clip\.threshold.*less than or equal to 1"):
+        settings_of(["dataset", "open_clip"], open_clip={"threshold": 7})
+
+
+def test_sources_stand_in_the_order_given_with_their_own_settings():
+    made = settings_of(["open_clip", "dataset"], open_clip={"threshold": 0.9})
+    assert list(made.sources) == ["open_clip", "dataset"]
+    assert made.sources["open_clip"].threshold == 0.9
+    again = ConsensusParams.model_validate_json(made.model_dump_json())
+    assert list(again.sources) == ["open_clip", "dataset"]
+    assert again == made
+
+
+def test_a_members_settings_change_the_digest_but_for_the_size_of_its_batches():
+    raw = yaml.safe_load((ROOT / "profiles" / "embedded.yaml").read_text())
+    raw["ground"]["source"] = "consensus"
+    sources = raw["ground"]["consensus"]["sources"]
+    sources["owlv2"] = raw["ground"]["owlv2"] | {"model": "a/hub-name"}
+    del sources["open_clip"]  # it reads a model that is not there
+
+    def digest(**changes):
+        changed = deepcopy(raw)
+        changed["ground"]["consensus"]["sources"]["owlv2"].update(changes)
+        return open_annotator(params.parse(changed).ground).digest()
+
+    assert digest(batch_size=99) == digest()
+    assert digest(threshold=0.9) != digest()

@@ -18,6 +18,8 @@ from pipeline.params import TagsParams
 from pipeline.tables import dataset, schemas
 from pipeline.tables.dataset import Provenance
 
+PROFILE = Path(__file__).parents[2] / "profiles" / "embedded.yaml"
+DATASET = {"several": "all", "crowds": True}
 WORDS = ["dog", "fire hydrant", "red ball", "two cats", "tree"]
 SIZES = [(40, 30), (30, 50), (64, 64)]
 
@@ -35,8 +37,9 @@ def vocabulary(tmp_path):
 
 
 def params(model, vocabulary, **changes):
+    open_clip = yaml.safe_load(PROFILE.read_text())["ground"]["open_clip"]
     values = {
-        "source": "open_clip",
+        "source": {"open_clip": open_clip},
         "model": model,
         "pretrained": None,
         "prompt": "a {}",
@@ -122,7 +125,9 @@ def test_the_block_makes_the_phrases_of_a_shard(model, vocabulary, tmp_path):
     expected = tags.tag(images(), tmp_path, params(model, vocabulary))
     assert block.process(0)["phrases"].equals(expected["phrases"])
     before = block.provenance()
-    again = tags.TagBlock(folder, tmp_path, params(model, vocabulary, source="owlv2", batch_size=9))
+    again = tags.TagBlock(
+        folder, tmp_path, params(model, vocabulary, source={"dataset": DATASET}, batch_size=9)
+    )
     assert again.provenance() == before  # who grounds the tags changes none of them
     vocabulary.write_text("\n".join(WORDS[:3]))
     assert block.provenance() != before
@@ -139,7 +144,7 @@ def shard(phrases, root):
 
 
 def test_another_source_grounds_the_tags(model, vocabulary, tmp_path):
-    raw = yaml.safe_load((Path(__file__).parents[2] / "profiles" / "embedded.yaml").read_text())
+    raw = yaml.safe_load(PROFILE.read_text())
     raw["ground"]["open_clip"] |= {"model": model, "min_similarity": -1}
     raw["ground"] |= {"source": "tags"}
     phrases = tags.tag(images(), tmp_path, params(model, vocabulary))["phrases"]
