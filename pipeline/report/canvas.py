@@ -80,9 +80,11 @@ def outline(
 
     Of the two tones one is seen on whatever the picture shows.
     """
-    shape = Image.fromarray(inside.astype(np.uint8) * 255)
-    core = np.asarray(shape.filter(ImageFilter.MinFilter(2 * width + 1))) > 0
-    halo = np.asarray(shape.filter(ImageFilter.MaxFilter(3))) > 0
+    # What lies outside the picture is outside the region too: the line goes along the picture's edge.
+    shape = Image.fromarray(np.pad(inside, width).astype(np.uint8) * 255)
+    within = (slice(width, -width), slice(width, -width))
+    core = np.asarray(shape.filter(ImageFilter.MinFilter(2 * width + 1)))[within] > 0
+    halo = np.asarray(shape.filter(ImageFilter.MaxFilter(3)))[within] > 0
     drawn = pixels.copy()
     drawn[halo & ~inside] = halo_colour
     drawn[inside & ~core] = colour

@@ -16,6 +16,7 @@ COMMANDS = (
     ("an arm", "dvc repro finetune@caption finetune@patch_aligned"),
     ("the numbers of the arms", "dvc repro evaluate@caption evaluate@patch_aligned"),
     ("floors and ceiling", "dvc repro references"),
+    ("the audit of an annotation source", "dvc repro audit@dataset"),
     ("this page, metrics.json and the tables", "dvc repro report"),
     ("the study over seeds", "make study"),
     ("more phrases on their patches", "patchwords overlays --count 12"),

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from pipeline.params import Params
 from pipeline.report import (
     answer,
+    audit,
     comparison,
     examples,
     exports,
@@ -77,6 +78,7 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
         curves=plots.curves(found.curves),
         phrases=examples.phrase_examples(data, root, found.maps, params.report.examples),
         answers=examples.answer_examples(data, root, found.predictions),
+        audit=audit.section(data, root, params.audit.sources),
         coverage_gradient=_gradient(overlays.COVERAGE_MAP),
         similarity_gradient=_gradient(overlays.SIMILARITY_MAP),
         stages=[_stage(name, summary) for name, summary in found.summaries.items()],

@@ -90,6 +90,7 @@ AUDIT_METRICS = (
 """What the audit of an annotation source measures; ``data/audit/*/audit.json`` holds it."""
 
 BY_KEY = {metric.key: metric for metric in METRICS}
+BY_AUDIT_KEY = {metric.key: metric for metric in AUDIT_METRICS}
 
 Estimates = dict[str, Estimate]
 
