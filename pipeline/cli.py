@@ -10,9 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import console, params, profiles
+from pipeline import console
 from pipeline.browse import commands as browse_commands
 from pipeline.errors import UserError
+from pipeline.inspection import commands as inspection_commands
 from pipeline.report import commands as report_commands
 from pipeline.report import comparison, exports
 from pipeline.tables.metrics import METRICS, Metric
@@ -28,6 +29,7 @@ commands = typer.Typer(
     help="Settings, results and pictures of the pipeline; `dvc repro` runs it.",
 )
 report_commands.register(commands)
+inspection_commands.register(commands)
 browse_commands.register(commands)
 
 
@@ -37,6 +39,8 @@ def profile(
     force: Annotated[bool, typer.Option(help="Drop settings of your own in params.yaml.")] = False,
 ) -> None:
     """Switch params.yaml to a profile; `patchwords profile embedded` puts it back as it came."""
+    from pipeline import params, profiles  # so that other commands start without them
+
     if name is not None:
         profiles.switch(name, force=force)
     current = params.load().profile

@@ -12,10 +12,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pyarrow.compute as pc
-
 from pipeline.errors import UserError
-from pipeline.inspection import cells, describe, diff, distributions, filters, show, show_diff, show_trace
+from pipeline.inspection import (
+    cells,
+    describe,
+    diff,
+    distributions,
+    expressions,
+    filters,
+    show,
+    show_diff,
+    show_trace,
+)
 from pipeline.inspection import revisions as revisions_of
 from pipeline.inspection import trace as tracing
 from pipeline.inspection.describe import Dataset
@@ -50,17 +58,19 @@ def select(found: Dataset, asked: Asked) -> Selection:
     Raises:
         UserError: the condition cannot be used, or the dataset has no such image.
     """
-    table = found.table
-    if asked.image is not None:
-        if "image_id" not in table.column_names:
-            raise UserError(f"{found.path} ({found.name}) has no image_id: --image cannot choose its rows.")
-        table = table.filter(pc.equal(table["image_id"], asked.image))
-        if table.num_rows == 0:
-            raise UserError(f"{found.path} has no row of an image {asked.image!r}: mend the id.")
-    return filters.select(table, asked.where)
+    chosen = filters.select(found.table, asked.where)
+    if asked.image is None:
+        return chosen
+    if "image_id" not in found.schema.names:
+        raise UserError(f"{found.path} ({found.name}) has no image_id: --image cannot choose its rows.")
+    of_image = expressions.equals("image_id", asked.image)
+    if Selection(found.table, of_image).count() == 0:
+        raise UserError(f"{found.path} has no row of an image {asked.image!r}: mend the id.")
+    both = expressions.both(of_image, chosen.condition) if chosen.condition else of_image
+    return Selection(found.table, both)
 
 
-def table(found: Dataset, asked: Asked, digest: bool, root: Path) -> None:
+def table(found: Dataset, asked: Asked, digest: bool, root: Path | None) -> None:
     """Print the dataset; of a filter, the rows it lets through."""
     out = show.console()
     chosen = select(found, asked)

@@ -68,7 +68,8 @@ def inspect(
     elif form is Format.JSON:
         answers.json(found, asked, digest)
     else:
-        answers.table(found, asked, digest, root or _source_root())
+        # Of other tables no row names a file, and reading params.yaml takes a while.
+        answers.table(found, asked, digest, root or (_source_root() if found.name == "images" else None))
 
 
 def diff(

@@ -98,6 +98,17 @@ def checked(schema: pa.Schema, expression: str) -> Condition:
     return condition
 
 
+def equals(column: str, value: str) -> Condition:
+    """The condition that a column of texts has a value."""
+    quoted = value.replace("'", "''")
+    return Condition(f"(\"{column}\" = '{quoted}')", (column,))
+
+
+def both(one: Condition, other: Condition) -> Condition:
+    """The condition that two conditions hold."""
+    return Condition(f"({one.sql} AND {other.sql})", tuple(dict.fromkeys((*one.columns, *other.columns))))
+
+
 def names(schema: pa.Schema) -> list[str]:
     """The names that a condition on such a table may use: its columns, then the names of elements."""
     elements = [

@@ -86,12 +86,11 @@ def words_a_patch(rows: pa.RecordBatch) -> np.ndarray:
     if rows.num_rows == 0:
         return np.empty(0, np.int64)
     images = values(rows["image_id"].dictionary_encode().indices).astype(np.int64)
-    patches = values(rows["patches"].flatten())
-    row_of = np.repeat(np.arange(rows.num_rows), length("patches")(rows))
+    patches, sizes = values(rows["patches"].flatten()), length("patches")(rows)
     stride = int(patches.max(initial=0)) + 1
-    words = length("words")(rows)
-    counts = np.bincount(images[row_of] * stride + patches, weights=words[row_of]).astype(np.int64)
-    return counts[counts > 0]
+    cells = np.repeat(images * stride, sizes) + patches
+    counts = np.bincount(cells, weights=np.repeat(length("words")(rows).astype(np.float64), sizes))
+    return counts[counts > 0].astype(np.int64)
 
 
 def column(name: str) -> Callable[[pa.RecordBatch], pa.Array]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from pipeline import params
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ def overlays(
     data: Annotated[Path, typer.Option(help="Folder of the datasets.")] = DATA,
 ) -> None:
     """Draw phrases on their patches: look at the data before you train on it."""
+    from pipeline import params  # so that other commands start without it
+
     written = draw_overlays(data, params.load().source.path, out, count, phrase, image)
     console = Console()
     for path in written:
