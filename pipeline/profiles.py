@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from pipeline import params
 from pipeline.errors import UserError
@@ -42,6 +43,7 @@ def text(name: str, folder: Path = FOLDER) -> str:
     writer.preserve_quotes = True
     writer.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
     tree, overlay = writer.load(base), _read(folder / f"{name}.yaml")
+    _keep_anchors(tree)
     _lay_over(tree, writer.load(overlay) or {})
     tree["profile"] = name
     out = io.StringIO()
@@ -54,6 +56,15 @@ def text(name: str, folder: Path = FOLDER) -> str:
     )
     params.parse(yaml.safe_load(made), f"profiles/{name}.yaml")
     return made
+
+
+def _keep_anchors(tree: Mapping[str, Any]) -> None:
+    """Write anchors that nothing refers to yet, too: a user may."""
+    for value in tree.values():
+        if isinstance(value, CommentedMap):
+            if value.yaml_anchor():
+                value.yaml_set_anchor(value.yaml_anchor().value, always_dump=True)
+            _keep_anchors(value)
 
 
 def switch(name: str, file: Path = params.PARAMS_FILE, folder: Path = FOLDER, force: bool = False) -> None:
