@@ -1,7 +1,8 @@
 """Stage ``language_model``: train the embedded profile's small LM on text alone, or fetch a pretrained one.
 
 The text is the training split's: behind a scene in words (its objects and their boxes) come the same turns
-that fine-tuning will ask behind an image. The model learns language and tasks; it never sees an image.
+that fine-tuning will ask behind an image, and listings of the scene. The model learns language and tasks; it
+never sees an image.
 """
 
 from __future__ import annotations
@@ -71,23 +72,28 @@ def make(params: Params, folder: Path) -> None:
     sizes = text.sizes_of(dataset.read(DATA / "images"))
     images = text.discussed(DATA, "train")
     scenes = list(text.scenes_in_words(DATA / "objects", images, sizes, boxes, params.seed))
-    tokenizer = vocabulary.build(chain(scenes, spoken(boxes)), boxes.words())
+    tokenizer = vocabulary.build(chain(scenes, spoken(boxes, params.seed)), boxes.words())
     model = language_models.build(settings, tokenizer, params.seed)
     chat = ChatFormat.of(tokenizer, vocabulary.IMAGE)
     data = TextScenes(
         [np.asarray(ids) for ids in encode(tokenizer, [chat.before_image + scene for scene in scenes])],
-        text.conversation_turns(text.conversations(DATA, "train", boxes), images, tokenizer, chat),
+        text.conversation_turns(turns_of_text(boxes, params.seed), images, tokenizer, chat),
     )
     write_curve(CURVE, train(model, data, settings, tokenizer.pad_token_id, params.seed))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def spoken(boxes: BoxFormat) -> Iterator[str]:
-    """Every caption, and every question and answer of the training split."""
+def turns_of_text(boxes: BoxFormat, seed: int) -> Iterator[list[dict]]:
+    """What comes behind a scene in words: the training split's conversations, and listings of the scene."""
+    return chain(text.conversations(DATA, "train", boxes), text.listings(DATA, "train", boxes, seed))
+
+
+def spoken(boxes: BoxFormat, seed: int) -> Iterator[str]:
+    """Every caption, and every question and answer that is learned from."""
     for part in dataset.iter_parts(DATA / "captions", ["text"]):
         yield from part["text"].to_pylist()
-    for rows in text.conversations(DATA, "train", boxes):
+    for rows in turns_of_text(boxes, seed):
         for row in rows:
             yield row["prompt"]
             yield row["reference"]

@@ -93,6 +93,48 @@ def _numbers(image_ids: list[str], number: Mapping[str, int]) -> np.ndarray:
     return np.fromiter((number.get(image, -1) for image in image_ids), np.int64, len(image_ids))
 
 
+LISTINGS = (
+    ("List everything with its box.", "{look} {label} {box}"),
+    ("Say what is in each box.", "{box} {look} {label}"),
+    ("Say what everything looks like.", "{label} {look}"),
+)
+"""Prompts, and what is said of each object: what a scene in words says, put the other way round."""
+
+
+def listings(data: Path, split: str, boxes: BoxFormat, seed: int) -> Iterator[list[dict]]:
+    """Turns that list a scene again, in another order and form: rows like those of `conversations`.
+
+    Ordinary text says things more than once, and from that language models learn to look a thing up in what
+    they read: by its name, its place or its looks. The conversations alone ask for so little of it that a
+    small model takes thousands of steps to learn to.
+    """
+    folders = (data / "objects", data / "images")
+    generator = np.random.default_rng([seed, 6])
+    for table, images in zip(*map(dataset.iter_parts, folders), strict=True):
+        sizes = sizes_of(images.filter(pc.equal(images["split"], split)))
+        scenes: dict[str, list[dict]] = {}
+        for row in table.select(["image_id", "label", "attributes", "box"]).to_pylist():
+            image = row["image_id"]
+            if image in sizes:
+                words = {
+                    "look": " ".join(row["attributes"]),
+                    "label": row["label"],
+                    "box": boxes.render(row["box"], *sizes[image]),
+                }
+                scenes.setdefault(image, []).append(words)
+        yield [
+            {
+                "image_id": image,
+                "prompt": prompt,
+                "reference": "; ".join(
+                    " ".join(form.format(**found[k]).split()) for k in generator.permutation(len(found))
+                ),
+            }
+            for image, found in scenes.items()
+            for prompt, form in LISTINGS
+        ]
+
+
 def scenes_in_words(
     objects: Path, images: Sequence[str], sizes: Mapping[str, tuple[int, int]], boxes: BoxFormat, seed: int
 ) -> Iterator[str]:
