@@ -13,6 +13,7 @@ from rich.table import Table
 from pipeline import console
 from pipeline.browse import commands as browse_commands
 from pipeline.errors import UserError
+from pipeline.export import commands as export_commands
 from pipeline.inspection import commands as inspection_commands
 from pipeline.report import commands as report_commands
 from pipeline.report import comparison, exports
@@ -30,6 +31,7 @@ commands = typer.Typer(
 )
 report_commands.register(commands)
 inspection_commands.register(commands)
+export_commands.register(commands)
 browse_commands.register(commands)
 
 

@@ -91,7 +91,7 @@ def table(found: Dataset, asked: Asked, digest: bool, root: Path | None) -> None
     if rows:
         out.print(show.section(title, show.rows(rows, root)))
     elif asked.is_filter:
-        out.print(show.section(title, "no row holds it"))
+        out.print(show.section(title, "no row meets the condition"))
 
 
 def json(found: Dataset, asked: Asked, digest: bool) -> None:

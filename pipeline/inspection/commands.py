@@ -60,7 +60,7 @@ def inspect(
         return
     found = Dataset(path)
     if trace is not None:
-        answers.trace(found, trace, root or _source_root(), as_json=form is Format.JSON)
+        answers.trace(found, trace, root or source_root(), as_json=form is Format.JSON)
         return
     asked = answers.Asked(where, image, rows)
     if form is Format.CSV:
@@ -69,7 +69,7 @@ def inspect(
         answers.json(found, asked, digest)
     else:
         # Of other tables no row names a file, and reading params.yaml takes a while.
-        answers.table(found, asked, digest, root or (_source_root() if found.name == "images" else None))
+        answers.table(found, asked, digest, root or (source_root() if found.name == "images" else None))
 
 
 def diff(
@@ -93,7 +93,7 @@ def diff(
     answers.difference(before, after, revisions, examples, as_json=form is Format.JSON)
 
 
-def _source_root() -> Path:
+def source_root() -> Path:
     """The source's folder, as params.yaml has it; the working directory where there is none."""
     from pipeline import params
 
