@@ -1,4 +1,4 @@
-"""Stage parse: captions to noun phrases."""
+"""Stage parse: captions to noun phrases, or the tags that the stage before found in their place."""
 
 from prefect import flow
 
@@ -7,12 +7,15 @@ from flows.summary import Summary
 from pipeline import params
 from pipeline.console import run_command
 from pipeline.params import ComputeParams, ParseParams
-from pipeline.phrases.block import ParseBlock
+from pipeline.phrases.block import ParseBlock, TagPhrasesBlock
 
 
 @flow
 def parse(parse: ParseParams, compute: ComputeParams) -> Summary:
-    """Find the noun phrases of the captions."""
+    """Find the noun phrases of the captions, or take over the images' tags, if there are any."""
+    tags = TagPhrasesBlock(DATA / "tags")
+    if tags.has_any():
+        return run_block(tags, {"phrases": "image_id"}, compute)
     return run_block(ParseBlock(DATA / "captions", parse), {"phrases": "phrase_id"}, compute)
 
 

@@ -48,12 +48,12 @@ class GroundBlock:
 
     def rows_in(self, shard: int) -> int:
         """Phrases of the shard: each comes out with a region or more, or is rejected."""
-        return dataset.read_part(dataset.parts(self.phrases)[shard], columns=["phrase_id"]).num_rows
+        return dataset.read_part(self.phrases / dataset.PART.format(shard), columns=["phrase_id"]).num_rows
 
     def process(self, shard: int) -> Tables:
         """The ``regions`` and ``rejects`` of one shard."""
         images, captions, phrases, objects = (
-            dataset.read_part(dataset.parts(folder)[shard])
+            dataset.read_part(folder / dataset.PART.format(shard))
             for folder in (self.images, self.captions, self.phrases, self.objects)
         )
         return self.annotator.ground(

@@ -1,7 +1,9 @@
 """Phrases without captions: words of a vocabulary that an image shows, to be grounded by another source.
 
-The paper's own annotation is made so: a tagger, a detector, a segmenter. Tags take the place of the stage
-``parse``: `TagBlock` writes the table ``phrases``, and the stage ``ground`` grounds its rows like any others.
+The paper's own annotation is made so: a tagger, a detector, a segmenter. The stage ``tag`` makes a table
+``phrases``, which the stage ``parse`` takes over in place of the captions' phrases, and the stage ``ground``
+grounds its rows like any others.
+
 A tag's caption, ``<image>/tags``, is the image's tags in the order of their phrases with a comma and a space
 between; no table holds it, and the characters that a phrase names are its characters.
 """
@@ -18,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.grounding import batches, dense_clip, kept, pretrained, synonyms
+from pipeline.grounding import batches, dense_clip, kept, pretrained
 from pipeline.grounding.base import Annotator, ShardInputs
 from pipeline.grounding.dense_clip import DenseClip
 from pipeline.params import TagsParams
@@ -38,9 +40,9 @@ _BETWEEN = ", "
 
 @dataclass(frozen=True)
 class TagBlock:
-    """Tags of every image as phrases, in place of `ParseBlock`; implements `pipeline.tables.shards.Block`.
+    """Tags of every image as phrases; implements `pipeline.tables.shards.Block`.
 
-    The unit of work is the image: it has a phrase or more, or one reject.
+    The unit of work is the image: it has a phrase or more, or one reject, both for ``parse``.
     """
 
     images: Path
@@ -49,7 +51,7 @@ class TagBlock:
     kept_root: Path | None = None
     """Where the images' features are kept, so that other words or thresholds send none through the model."""
 
-    stage = "parse"
+    stage = "tag"
     outputs = ("phrases",)
 
     def shard_count(self) -> int:
@@ -112,20 +114,18 @@ def digest(params: TagsParams) -> str:
     return digests.of_value([settings, read_vocabulary(params.vocabulary), weights])
 
 
-def read_vocabulary(path: Path | None) -> list[str]:
-    """The words: a line each, without empty lines and repetitions; without a file, COCO's categories.
+def read_vocabulary(path: Path) -> list[str]:
+    """The words: a line each, without empty lines and repetitions.
 
     Raises:
         UserError: the file is missing or holds no word.
     """
-    if path is None:
-        return list(synonyms.CATEGORIES)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{_SETTING}.vocabulary: {str(path)!r} cannot be read ({error}). Give a text file with a word a"
-            " line, or null for COCO's categories."
+            " line, such as pipeline/grounding/vocabulary.txt."
         ) from error
     words = [" ".join(line.replace(",", " ").split()) for line in lines]
     words = list(dict.fromkeys(word for word in words if word))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow.compute as pc
 
 from pipeline.params import ParseParams
 from pipeline.phrases import nlp
@@ -71,6 +74,45 @@ class ParseBlock:
             _reject(caption, found, rejects)
         self._rows_in[shard] = sum(found.candidates + (not found.phrases) for found in parsed)
         return {"phrases": schemas.from_rows("phrases", phrases), "rejects": rejects.table()}
+
+
+@dataclass(frozen=True)
+class TagPhrasesBlock:
+    """The phrases that the stage ``tag`` made of images, taken over as they are, with its rejects.
+
+    The unit of work is the image: it has a phrase or more, or one reject.
+    """
+
+    tags: Path
+    """The folder that the stage filled: ``phrases`` and ``rejects/tag``, or nothing."""
+
+    stage = "parse"
+    outputs = ("phrases",)
+
+    def has_any(self) -> bool:
+        """Whether there are tags, so that phrases come from them."""
+        return (self.tags / "phrases").is_dir()
+
+    def shard_count(self) -> int:
+        """A shard is a part of the tags' phrases."""
+        return len(dataset.parts(self.tags / "phrases"))
+
+    def provenance(self) -> Provenance:
+        """Digest of the tags."""
+        return Provenance(inputs={"tags": digests.of_files(self.tags, "part-*.arrow")})
+
+    def rows_in(self, shard: int) -> int:
+        """Images of the shard."""
+        tables = self.process(shard)
+        return pc.count_distinct(tables["phrases"]["image_id"]).as_py() + tables["rejects"].num_rows
+
+    def process(self, shard: int) -> Tables:
+        """Tables ``phrases`` and ``rejects`` of one shard."""
+        part = dataset.PART.format(shard)
+        return {
+            "phrases": dataset.read_part(self.tags / "phrases" / part),
+            "rejects": dataset.read_part(self.tags / "rejects" / "tag" / part),
+        }
 
 
 def parse(texts: Sequence[str], params: ParseParams) -> list[Parsed]:

@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import chdir
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import pytest
 import stage_imports
 import yaml
+from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 
 ROOT = Path(__file__).parents[2]
@@ -98,8 +100,12 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def stale(folder: Path, *edits: tuple[str, object]) -> set[str]:
-    """Stages that are stale once each setting (dotted key, value) has been edited; then undone."""
+@contextmanager
+def edited(folder: Path, *edits: tuple[str, object]) -> Iterator[Repo]:
+    """The project with each setting (dotted key, value) edited; undone afterwards.
+
+    Sections that share their settings by an alias are edited together, as they are in the file.
+    """
     file = folder / "params.yaml"
     before = file.read_text()
     tree = yaml.safe_load(before)
@@ -113,9 +119,23 @@ def stale(folder: Path, *edits: tuple[str, object]) -> set[str]:
     file.write_text(yaml.safe_dump(tree))
     try:
         with chdir(folder), Repo() as repo:
-            return set(repo.status())
+            yield repo
     finally:
         file.write_text(before)
+
+
+def stale(folder: Path, *edits: tuple[str, object]) -> set[str]:
+    """Stages that are stale once the settings have been edited."""
+    with edited(folder, *edits) as repo:
+        return set(repo.status())
+
+
+def watched(folder: Path, name: str, *edits: tuple[str, object]) -> tuple[set[str], list[dict]]:
+    """What DVC compares to tell whether a stage is stale: paths, and settings with their values."""
+    with edited(folder, *edits) as repo:
+        (stage,) = repo.stage.collect(name)
+        settings = [dep.read_params() for dep in stage.deps if isinstance(dep, ParamsDependency)]
+        return {str(dep) for dep in stage.deps if not isinstance(dep, ParamsDependency)}, settings
 
 
 def test_a_build_leaves_the_tree_clean_but_for_the_lock(project):
@@ -129,6 +149,7 @@ def test_settings_that_are_not_in_use_make_nothing_stale(project):
         ("source.coco.validation_share", 0.5),
         ("ground.owlv2.threshold", 0.9),
         ("ground.owlv2.prompt", "a picture of {}"),
+        ("ground.tags.best", 2),
         ("encoder.pretrained.path", "another/encoder"),
         ("language_model.pretrained.path", "another/model"),
         ("compute.workers", 7),
@@ -139,9 +160,10 @@ def test_settings_that_are_not_in_use_make_nothing_stale(project):
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("ground.source", "open_clip", {"ground"}),
-        ("ground.dataset.several", "skip", {"ground", "audit@dataset"}),
-        ("ground.open_clip.threshold", 0.9, {"audit@open_clip"}),
+        # The stage tag then sees that there is nothing to do, and parse stays as it is.
+        ("ground.source", "open_clip", {"tag", "ground"}),
+        ("ground.dataset.several", "skip", {"tag", "ground", "audit@dataset", "audit@consensus"}),
+        ("ground.open_clip.threshold", 0.9, {"audit@open_clip", "audit@consensus"}),
         ("audit.images", 7, {"audit@dataset", "audit@open_clip", "audit@consensus"}),
         ("source.scenes.captions", 3, {"ingest"}),
         ("parse.batch_size", 7, {"parse"}),
@@ -157,6 +179,41 @@ def test_settings_that_are_not_in_use_make_nothing_stale(project):
 )
 def test_a_setting_in_use_makes_stale_the_stages_that_use_it(project, key, value, expected):
     assert stale(project, (key, value)) == expected
+
+
+CONSENSUS, TAGS = ("ground.source", "consensus"), ("ground.source", "tags")
+
+
+def test_consensus_depends_on_the_settings_of_its_members_alone(project):
+    before = watched(project, "ground", CONSENSUS)
+    assert watched(project, "ground", CONSENSUS, ("ground.open_clip.threshold", 0.9)) != before
+    assert watched(project, "ground", CONSENSUS, ("ground.dataset.several", "skip")) != before
+    assert watched(project, "ground", CONSENSUS, ("ground.consensus.iou", 0.9)) != before
+    others = [("ground.owlv2.threshold", 0.9), ("ground.grounding_dino.batch_size", 2)]
+    assert watched(project, "ground", CONSENSUS, *others) == before
+
+
+def test_a_member_can_have_settings_of_its_own(project):
+    own = yaml.safe_load((project / "params.yaml").read_text())["ground"]["open_clip"]
+    apart = (CONSENSUS, ("ground.consensus.sources", {"open_clip": {**own, "threshold": 0.5}, "owlv2": {}}))
+    before = watched(project, "ground", *apart)
+    assert watched(project, "ground", *apart, ("ground.open_clip.threshold", 0.9)) == before
+
+
+def test_tags_depend_on_their_settings_vocabulary_encoder_and_on_who_grounds_them(project):
+    paths, before = watched(project, "tag", TAGS)
+    assert {"data/images", "data/models/encoder", "pipeline/grounding/vocabulary.txt"} <= paths
+    assert watched(project, "tag", TAGS, ("ground.tags.best", 2))[1] != before
+    assert watched(project, "tag", TAGS, ("ground.tags.vocabulary", "words.txt"))[0] != paths
+    ground = watched(project, "ground", TAGS)
+    assert watched(project, "ground", TAGS, ("ground.open_clip.threshold", 0.9)) != ground
+    assert watched(project, "ground", TAGS, ("ground.dataset.several", "skip")) == ground
+
+
+def test_phrases_depend_on_tags_only_through_what_was_made_of_them(project):
+    paths, settings = watched(project, "parse")
+    assert {path for path in paths if path.startswith("data/")} == {"data/tags"}
+    assert watched(project, "parse", TAGS, ("ground.tags.best", 2)) == (paths, settings)
 
 
 def test_editing_code_makes_stale_the_stages_that_use_it(project):

@@ -12,13 +12,15 @@ from test_open_clip_source import local_dir, picture, png
 
 from pipeline import params as settings
 from pipeline.errors import UserError
-from pipeline.grounding import dense_clip, open_annotator, tags
+from pipeline.grounding import dense_clip, open_annotator, synonyms, tags
 from pipeline.grounding.base import ShardInputs
 from pipeline.params import TagsParams
 from pipeline.tables import dataset, schemas
 from pipeline.tables.dataset import Provenance
 
-PROFILE = Path(__file__).parents[2] / "profiles" / "embedded.yaml"
+ROOT = Path(__file__).parents[2]
+PROFILE = ROOT / "profiles" / "embedded.yaml"
+VOCABULARY = yaml.safe_load(PROFILE.read_text())["ground"]["tags"]["vocabulary"]
 DATASET = {"several": "all", "crowds": True}
 WORDS = ["dog", "fire hydrant", "red ball", "two cats", "tree"]
 SIZES = [(40, 30), (30, 50), (64, 64)]
@@ -166,7 +168,7 @@ def test_the_vocabulary_is_a_word_a_line(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("dog\n\n  fire   hydrant \ndog\nball, red\n")
     assert tags.read_vocabulary(path) == ["dog", "fire hydrant", "ball red"]
-    assert len(tags.read_vocabulary(None)) == 80
+    assert tags.read_vocabulary(ROOT / VOCABULARY) == list(synonyms.CATEGORIES)
     path.write_text(" \n")
     with pytest.raises(UserError, match=r"tags\.vocabulary: .*holds no word"):
         tags.read_vocabulary(path)
