@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from pipeline.errors import UserError
 from pipeline.tables.metrics import Estimate
@@ -75,6 +74,8 @@ def over_seeds(values: np.ndarray | Sequence[float]) -> Estimate:
         UserError: there are fewer than two seeds, which give no interval.
         ValueError: a value is not finite.
     """
+    from scipy import stats  # a second to import: only those who ask for intervals pay it
+
     x = _checked(values, "over_seeds")
     if len(x) < 2:
         raise UserError(f"an interval over seeds needs at least two seeds, got {len(x)}: run more seeds")
@@ -90,6 +91,8 @@ def paired_over_seeds(a: np.ndarray | Sequence[float], b: np.ndarray | Sequence[
         UserError: there are fewer than two seeds.
         ValueError: the lengths differ, or a value is not finite.
     """
+    from scipy import stats  # a second to import: only those who ask for intervals pay it
+
     differences = _paired(a, b, "paired_over_seeds")
     interval = over_seeds(differences)
     error = _standard_error(differences)
@@ -135,6 +138,8 @@ def _resampled_means(x: np.ndarray, resamples: int, seed: int) -> Iterator[np.nd
 
 def _bca_levels(x: np.ndarray, means: np.ndarray) -> np.ndarray:
     """The two quantiles of the resampled means that bound the BCa interval."""
+    from scipy import stats  # a second to import: only those who ask for intervals pay it
+
     mean = x.mean()
     below = (means < mean).mean() + 0.5 * (means == mean).mean()
     edge = 0.5 / len(means)  # keeps the bias finite if every resampled mean is on one side
