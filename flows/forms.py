@@ -42,8 +42,8 @@ def _sources() -> str:
     lines = []
     for name in _setting("ground.source")["enum"]:
         section = GroundParams.model_fields[name].annotation
-        lines.append(f"- **{name}**: {(inspect.getdoc(section) or '').splitlines()[0]}")
-    return "\n".join(lines)
+        lines.append(f"- {name}: {(inspect.getdoc(section) or '').splitlines()[0]}")
+    return "\n\n".join(lines)
 
 
 def stages() -> list[str]:
@@ -67,7 +67,10 @@ Profile = Annotated[
     str | None, *_field(_PROFILES, "Profile", f"A named set of settings to start from. {KEPT}")
 ]
 AnnotationSource = Annotated[
-    str | None, *_of("ground.source", "Annotation source", f"What finds the regions:\n\n{_sources()}\n\n")
+    str | None,
+    *_field(
+        _setting("ground.source"), "Annotation source", f"What finds the regions. {KEPT}\n\n{_sources()}"
+    ),
 ]
 Masks = Annotated[str | None, *_of("ground.masks", "Masks")]
 MinCoverage = Annotated[float | None, *_of("patch_words.min_coverage", "Least coverage of a patch")]
@@ -79,6 +82,8 @@ Seed = Annotated[int | None, *_of("seed", "Seed")]
 PretrainSteps = Annotated[int | None, *_of("train.pretrain.steps", "Steps of pre-training")]
 FinetuneSteps = Annotated[int | None, *_of("train.finetune.steps", "Steps of fine-tuning")]
 Beta = Annotated[float | None, *_of("train.patch_loss.beta", "Weight of the patch loss")]
+AuditSources = Annotated[list[str] | None, *_of("audit.sources", "Annotation sources")]
+AuditImages = Annotated[int | None, *_of("audit.images", "Images")]
 Examples = Annotated[int | None, *_of("evaluate.examples", "Examples of a task")]
 
 Stages = Annotated[

@@ -1,48 +1,53 @@
-"""Work pools, and runs whose process has gone without saying so."""
+"""Work pools, automations, and runs whose process has gone without saying so."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
-from flows import workspace
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Crashed
+from prefect.workers.process import ProcessWorker
+
+from flows import automations, workspace
 
 POOLS = ("default-pool", "gpu")
 
 
-def create_pools(url: str, names: tuple[str, ...]) -> None:
-    """Create the process work pools that do not exist yet; others of the name are left as they are."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectAlreadyExists
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-    from prefect.workers.process import ProcessWorker
-
-    template = ProcessWorker.get_default_base_job_template()
+@contextmanager
+def _client(url: str) -> Iterator[SyncPrefectClient]:
     with temporary_settings({PREFECT_API_URL: url}), get_client(sync_client=True) as client:
-        for name in names:
-            try:
+        yield client
+
+
+def create_pools(url: str) -> None:
+    """Create the process work pools that do not exist yet; others of the name are left as they are."""
+    template = ProcessWorker.get_default_base_job_template()
+    with _client(url) as client:
+        for name in POOLS:
+            with suppress(ObjectAlreadyExists):
                 client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
-            except ObjectAlreadyExists:
-                continue
+
+
+def create_automations(url: str) -> None:
+    """Create the automations that do not exist yet."""
+    with _client(url) as client:
+        automations.create(client)
 
 
 def mark_crashed(url: str, project: Path) -> str:
     """Mark the run crashed whose process ended without letting go of the workspace; gives its name."""
-    from prefect.client.orchestration import get_client
-    from prefect.exceptions import ObjectNotFound
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-    from prefect.states import Crashed
-
     found = workspace.abandoned(project)
     if "flow_run" not in found:
         return ""
     run = UUID(found["flow_run"])
-    with temporary_settings({PREFECT_API_URL: url}), get_client(sync_client=True) as client:
-        try:
-            state = client.read_flow_run(run).state
-        except ObjectNotFound:
-            return ""
+    with _client(url) as client, suppress(ObjectNotFound):
+        state = client.read_flow_run(run).state
         if state is None or not state.is_final():
             message = "Its process was killed. The workspace is sound: `dvc repro` goes on from here."
             client.set_flow_run_state(run, Crashed(message=message), force=True)

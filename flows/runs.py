@@ -85,9 +85,10 @@ def evaluate(
 
 
 @flow(name="audit", persist_result=False)
-def audit(annotation_source: forms.AnnotationSource = None) -> State[None]:
-    """Compare the annotation source's regions with human boxes."""
-    return build.build(build.Plan(_edits(annotation_source), stages=["audit"]))
+def audit(sources: forms.AuditSources = None, images: forms.AuditImages = None) -> State[None]:
+    """Compare annotation sources' regions with human boxes."""
+    edits = {"audit.sources": sources, "audit.images": images}
+    return build.build(build.Plan(edits, stages=["audit"]))
 
 
 @flow(name="study", persist_result=False)

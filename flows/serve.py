@@ -21,8 +21,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO
 
-from flows import PROJECT, environment, processes, server
-from flows.pools import POOLS, create_pools, mark_crashed
+from flows import PROJECT, automations, environment, processes, server
+from flows.pools import POOLS, create_automations, create_pools, mark_crashed
 from flows.results import FILES_VARIABLE, REPORT
 from pipeline.console import run_command
 from pipeline.errors import UserError
@@ -41,10 +41,11 @@ def serve(home: Path, pools: tuple[str, ...]) -> None:
         stack.enter_context(_only_one(home))
         url = _server(home, stack)
         variables = worker_variables(url, _serve_report(stack))
-        create_pools(url, POOLS)
+        create_pools(url)
         mark_crashed(url, PROJECT)
         if pools == POOLS:
             _deploy(variables, home)
+            create_automations(url)
         workers = {pool: _start_worker(pool, variables, home) for pool in pools}
         stack.callback(_end_workers, workers)
         pages = url.removesuffix("/api")
@@ -56,6 +57,7 @@ def serve(home: Path, pools: tuple[str, ...]) -> None:
                 if worker.poll() is not None:
                     print(f"The worker of {pool} has ended: starting another.", file=sys.stderr, flush=True)
                     stop.wait(RESTART_SECONDS)
+                    mark_crashed(url, PROJECT)
                     workers[pool] = _start_worker(pool, variables, home)
 
 
@@ -71,7 +73,7 @@ def worker_variables(url: str, files: str | None, project: Path = PROJECT) -> di
             "PREFECT_WORKER_QUERY_SECONDS": "2",
             # Cancelling is told at once over a websocket; this is for where none gets through.
             "PREFECT_WORKER_CANCELLATION_POLL_SECONDS": "3",
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(automations.HEARTBEAT_SECONDS),
             "PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false",
         }
         | ({FILES_VARIABLE: files} if files else {})

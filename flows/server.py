@@ -42,7 +42,7 @@ def start(home: Path) -> str:
     (home / "server.pid").unlink(missing_ok=True)
     url = f"http://{HOST}:{port}/api"
     environment.note(home).write_text(url + "\n", encoding="utf-8")
-    _prefect(home, "start", "--background", "--host", HOST, "--port", str(port))
+    _prefect(home, "start", "--background", "--host", HOST, "--port", str(port), pages_ask=url)
     deadline = time.monotonic() + START_SECONDS
     while environment.running(home) is None:
         if time.monotonic() > deadline:
@@ -61,9 +61,15 @@ def stop(home: Path) -> None:
     environment.note(home).unlink(missing_ok=True)
 
 
-def _prefect(home: Path, *command: str) -> None:
+def _prefect(home: Path, *command: str, pages_ask: str = "") -> None:
     variables = os.environ | environment.variables(home.parent)
     variables.pop("PREFECT_API_URL", None)
+    if pages_ask:
+        # Else the pages ask Prefect's own port, whatever port the server was given.
+        variables["PREFECT_SERVER_UI_API_URL"] = pages_ask
+        # The pages of version 1 show the help texts of forms with their lists; version 2 is a click away.
+        variables["PREFECT_SERVER_UI_V2_ENABLED"] = "false"
+        variables["PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT"] = "false"
     program = [sys.executable, "-m", "prefect", "server", *command]
     # The server inherits the streams: files, because a pipe would stay open as long as the server lives.
     with (home / "server.log").open("w+", encoding="utf-8") as log:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
 
 from pipeline import params, profiles
-from pipeline.errors import UserError
 
 Edits = Mapping[str, Any]
 """Dotted keys of ``params.yaml`` and their new values."""
@@ -32,21 +29,9 @@ def edited(edits: Edits, profile: str | None = None, file: Path = params.PARAMS_
     text = profiles.text(profile, file.parent / profiles.FOLDER) if profile else file.read_text("utf-8")
     if not edits:
         return text
-    writer = YAML()  # keeps comments and layout
-    writer.width = 110
-    writer.preserve_quotes = True
-    writer.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
-    tree = writer.load(text)
-    for key, value in edits.items():
-        *path, last = key.split(".")
-        inner = tree
-        for name in path:
-            inner = inner[name]
-        if last not in inner:
-            raise UserError(f"{key}: there is no such setting.")
-        inner[last] = value
-    params.parse(yaml.safe_load(_dumped(writer, tree)), "the form")
-    return _dumped(writer, tree)
+    made = profiles.overlaid(text, _nested(edits))
+    params.parse(tree(made), f"{file.name} with the form's values")
+    return made
 
 
 def overrides(old: str, new: str) -> list[str]:
@@ -61,8 +46,8 @@ def tree(text: str) -> Any:
 
 
 def leaves(tree: Any, path: str = "") -> dict[str, Any]:
-    """Every value of nested settings by its dotted key; lists are values."""
-    if not isinstance(tree, Mapping) or not tree:
+    """Every value of nested settings by its dotted key; lists, and mappings of file names, are values."""
+    if not isinstance(tree, Mapping) or not tree or not all(str(key).isidentifier() for key in tree):
         return {path: tree}
     found: dict[str, Any] = {}
     for key, value in tree.items():
@@ -70,13 +55,15 @@ def leaves(tree: Any, path: str = "") -> dict[str, Any]:
     return found
 
 
-_NULL = "tag:yaml.org,2002:null"
-
-
-def _dumped(writer: YAML, tree: Any) -> str:
-    out = io.StringIO()
-    writer.dump(tree, out)
-    return out.getvalue()
+def _nested(edits: Edits) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in edits.items():
+        *path, last = key.split(".")
+        inner = nested
+        for name in path:
+            inner = inner.setdefault(name, {})
+        inner[last] = value
+    return nested
 
 
 def _written(value: Any) -> str:
@@ -85,4 +72,6 @@ def _written(value: Any) -> str:
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     if isinstance(value, list):
         return "[" + ",".join(_written(one) for one in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_written(one)}" for key, one in value.items()) + "}"
     return json.dumps(value)

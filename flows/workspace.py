@@ -68,8 +68,8 @@ def busy_dvc(project: Path) -> str:
     readers = [holder for holders in locks.get("read", {}).values() for holder in holders]
     for holder in [*locks.get("write", {}).values(), *readers]:
         if psutil.pid_exists(holder["pid"]):
-            program, *arguments = holder["cmd"].split()
-            return f"`{' '.join([Path(program).name, *arguments])}` (process {holder['pid']})"
+            arguments = holder["cmd"].split()[1:]
+            return f"`{' '.join(['dvc', *arguments])}` (process {holder['pid']})"
     try:
         with (folder / "lock").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -38,24 +38,30 @@ def text(name: str, folder: Path = FOLDER) -> str:
         return base
     if name not in names(folder):
         raise UserError(f"There is no profile {name!r}; there are {', '.join(names(folder))}.")
-    writer = YAML()  # keeps comments and layout
-    writer.width = 110
-    writer.preserve_quotes = True
-    writer.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
-    tree, overlay = writer.load(base), _read(folder / f"{name}.yaml")
-    _keep_anchors(tree)
-    _lay_over(tree, writer.load(overlay) or {})
-    tree["profile"] = name
-    out = io.StringIO()
-    writer.dump(tree, out)
+    overlay = _read(folder / f"{name}.yaml")
+    laid = overlaid(base, {**(YAML().load(overlay) or {}), "profile": name})
     # Where the base's opening lines say what it is, the overlay's say what this is.
     about = "".join(line for line in overlay.splitlines(keepends=True) if line.startswith("#"))
     made = "".join(
         about if line.startswith(f"# This is the {BASE} profile") else line
-        for line in out.getvalue().splitlines(keepends=True)
+        for line in laid.splitlines(keepends=True)
     )
     params.parse(yaml.safe_load(made), f"profiles/{name}.yaml")
     return made
+
+
+def overlaid(text: str, overlay: Mapping[str, Any]) -> str:
+    """YAML with other values laid over it, key by key; comments and layout are kept."""
+    writer = YAML()
+    writer.width = 110
+    writer.preserve_quotes = True
+    writer.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
+    tree = writer.load(text)
+    _keep_anchors(tree)
+    _lay_over(tree, overlay)
+    out = io.StringIO()
+    writer.dump(tree, out)
+    return out.getvalue()
 
 
 def _keep_anchors(tree: Mapping[str, Any]) -> None:
