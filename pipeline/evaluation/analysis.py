@@ -57,6 +57,21 @@ def load_regions(folder: Path, features: Features, most: int) -> Regions:
     return Regions(table, image, coverage, table["words"].to_pylist())
 
 
+Measures = dict[str, tuple[list[str], np.ndarray]]
+"""Of each metric the examples that it was measured on and its value for each."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is found about one projector."""
+
+    estimates: Estimates
+    measures: pa.Table
+    """Table ``measures``: what the estimates are means of, so that two projectors can be paired."""
+    maps: pa.Table
+    """Table ``similarity_maps`` of the regions."""
+
+
 @torch.inference_mode()
 def analyse(
     model: LlavaForConditionalGeneration,
@@ -65,8 +80,8 @@ def analyse(
     regions: Regions,
     settings: EvaluateParams,
     seed: int,
-) -> tuple[Estimates, pa.Table]:
-    """Estimates of alignment, compression and decomposition, and the ``similarity_maps`` of the regions."""
+) -> Analysis:
+    """Measure alignment, compression and decomposition."""
     tokens_BND = torch.cat(
         [
             llava.project(model, features.take(np.arange(start, min(start + BATCH, len(features)))))
@@ -77,14 +92,26 @@ def analyse(
     w_RD = word_vectors(table, tokenizer, [target_text(words, "phrase") for words in regions.words])
     maps_RN = alignment.similarity_maps(tokens_BND, torch.from_numpy(regions.image), w_RD).float().numpy()
     values = align(tokens_BND, table, tokenizer, regions, w_RD, maps_RN)
-    values["compression.before"] = compression.token_entropy(features.take(np.arange(len(features))))
-    values["compression.after"] = compression.token_entropy(tokens_BND)
-    values["decomposition.recall"], chance = decompose(tokens_BND, table, tokenizer, regions, settings.words)
-    values["decomposition.chance"] = np.full(len(values["decomposition.recall"]), chance)
+    before = compression.token_entropy(features.take(np.arange(len(features))))
+    values["compression.before"] = features.image_ids, before
+    values["compression.after"] = features.image_ids, compression.token_entropy(tokens_BND)
+    values |= decompose(tokens_BND, table, tokenizer, regions, settings.words)
     estimates = {
-        key: estimate(found, settings.bootstrap, seed) for key, found in values.items() if len(found)
+        key: estimate(found, settings.bootstrap, seed) for key, (_, found) in values.items() if len(found)
     }
-    return estimates, similarity_table(regions, maps_RN)
+    return Analysis(estimates, measures_table(values), similarity_table(regions, maps_RN))
+
+
+def measures_table(values: Measures) -> pa.Table:
+    """Measures as the table of that name."""
+    return pa.table(
+        {
+            "metric": [key for key, (examples, _) in values.items() for _ in examples],
+            "example": [example for examples, _ in values.values() for example in examples],
+            "value": np.concatenate([found.astype(np.float64) for _, found in values.values()]),
+        },
+        schema=schemas.SCHEMAS["measures"],
+    )
 
 
 def align(
@@ -94,13 +121,14 @@ def align(
     regions: Regions,
     w_RD: torch.Tensor,
     maps_RN: np.ndarray,
-) -> dict[str, np.ndarray]:
+) -> Measures:
     """Each alignment metric, one value a region; ``w_RD`` are the regions' words, ``maps_RN`` their maps."""
     v_RD = region_vectors(tokens_BND, regions)
+    ids = regions.table["phrase_id"].to_pylist()
     values = {
-        "alignment.cosine": alignment.region_cosines(v_RD, w_RD),
-        "alignment.pointing": alignment.pointing(maps_RN, regions.coverage),
-        "alignment.miou": alignment.map_iou(maps_RN, regions.coverage),
+        "alignment.cosine": (ids, alignment.region_cosines(v_RD, w_RD)),
+        "alignment.pointing": (ids, alignment.pointing(maps_RN, regions.coverage)),
+        "alignment.miou": (ids, alignment.map_iou(maps_RN, regions.coverage)),
     }
     heads = regions.of_role("head")
     nouns = sorted({lemma for head in heads for lemma in head[:1]})
@@ -108,21 +136,23 @@ def align(
     if named:
         right = torch.tensor([nouns.index(heads[row][0]) for row in named])
         ranks = alignment.word_ranks(v_RD[named], word_vectors(table, tokenizer, nouns), right)
-        values |= {f"alignment.{name}": found for name, found in alignment.retrieval(ranks).items()}
+        examples = [ids[row] for row in named]
+        values |= {
+            f"alignment.{name}": (examples, found) for name, found in alignment.retrieval(ranks).items()
+        }
     attributes = regions.of_role("attribute")
     kinds = sorted({lemma for found in attributes for lemma in found})
     described = [row for row, found in enumerate(attributes) if found]
     if described:
         right_RV = torch.tensor([[kind in attributes[row] for kind in kinds] for row in described])
         candidates = word_vectors(table, tokenizer, kinds)
-        values["alignment.attribute_top1"] = alignment.nearest_is_right(v_RD[described], candidates, right_RV)
+        right_R = alignment.nearest_is_right(v_RD[described], candidates, right_RV)
+        values["alignment.attribute_top1"] = [ids[row] for row in described], right_R
     return values
 
 
-def decompose(
-    tokens_BND: torch.Tensor, table: torch.Tensor, tokenizer, regions: Regions, k: int
-) -> tuple[np.ndarray, float]:
-    """Recall, a value a region, of its words among those that matching pursuit finds in its best patch.
+def decompose(tokens_BND: torch.Tensor, table: torch.Tensor, tokenizer, regions: Regions, k: int) -> Measures:
+    """Recall of each region's words among the k that matching pursuit finds in its best patch, and chance.
 
     The dictionary is the language model's input embeddings of every token but the special ones.
     """
@@ -140,7 +170,10 @@ def decompose(
     tokens_TD = tokens_BND[torch.from_numpy(regions.image), best][rows]
     found = decomposition.matching_pursuit(tokens_TD, table[usable], k)
     recall = decomposition.recall_by_k(found.words_TK, pad_ids([truth[row] for row in rows], -1))
-    return recall[:, -1], decomposition.chance_recall(k, len(usable))
+    ids = regions.table["phrase_id"].to_pylist()
+    examples = [ids[row] for row in rows]
+    chance = np.full(len(rows), decomposition.chance_recall(k, len(usable)))
+    return {"decomposition.recall": (examples, recall[:, -1]), "decomposition.chance": (examples, chance)}
 
 
 def region_vectors(tokens_BND: torch.Tensor, regions: Regions) -> torch.Tensor:

@@ -6,6 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+
 from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.evaluation import subjects as loading
@@ -38,28 +40,31 @@ def main() -> None:
 def evaluate(params: Params, run: Run, subjects: Subjects, folder: Path) -> Estimates:
     """Write an arm's estimates, predictions and similarity maps; returns the estimates after fine-tuning."""
     settings, seed, made_from = params.evaluate, params.seed, Provenance(params.evaluate.digest())
+
+    def keep(name: str, table: pa.Table, folder: Path) -> None:
+        dataset.write_part(folder, 0, table, name, made_from)
+
     with Progress(f"evaluate {run.arm}", 4) as progress:
         model, processor = llava.load(run.pretrained)
-        estimates, maps = analyse(
-            model, processor.tokenizer, subjects.features, subjects.regions, settings, seed
-        )
-        estimates |= summarise(
-            captions_of(model, processor, subjects, params), subjects.world, settings, seed
-        )
-        write_estimates(folder / "pretrained.json", estimates)
-        dataset.write_part(folder / "similarity_maps", 0, maps, "similarity_maps", made_from)
+        found = analyse(model, processor.tokenizer, subjects.features, subjects.regions, settings, seed)
+        captions = captions_of(model, processor, subjects, params)
+        described = summarise(captions, subjects.world, settings, seed)
+        write_estimates(folder / "pretrained.json", found.estimates | described)
+        keep("similarity_maps", found.maps, folder / "similarity_maps")
+        keep("measures", found.measures, folder / "measures_pretrained")
         progress.advance()
 
         model, processor = llava.load(run.finetuned)
         tokenizer = processor.tokenizer
-        estimates, maps = analyse(model, tokenizer, subjects.features, subjects.regions, settings, seed)
-        dataset.write_part(folder / "similarity_maps_finetuned", 0, maps, "similarity_maps", made_from)
+        found = analyse(model, tokenizer, subjects.features, subjects.regions, settings, seed)
+        keep("similarity_maps", found.maps, folder / "similarity_maps_finetuned")
+        keep("measures", found.measures, folder / "measures")
         progress.advance()
 
         reader = loading.image_reader(model, tokenizer, subjects)
         predictions = predict(reader, subjects.rows, subjects.world, subjects.boxes, settings)
-        dataset.write_part(folder / "predictions", 0, predictions, "predictions", made_from)
-        estimates |= summarise(predictions, subjects.world, settings, seed)
+        keep("predictions", predictions, folder / "predictions")
+        estimates = found.estimates | summarise(predictions, subjects.world, settings, seed)
         write_estimates(folder / "metrics.json", estimates)
         progress.advance()
 

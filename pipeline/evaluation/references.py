@@ -62,10 +62,10 @@ def untrained(params: Params, subjects: Subjects, data: Path, seed: int) -> Esti
     model, processor = llava.assemble(
         data / "models/encoder", data / "models/language_model", params.train.projector, seed
     )
-    estimates, _ = analyse(
+    found = analyse(
         model, processor.tokenizer, subjects.features, subjects.regions, params.evaluate, params.seed
     )
-    return estimates
+    return found.estimates
 
 
 def constant(params: Params, subjects: Subjects, data: Path) -> Estimates:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.evaluation.statistics import paired_difference
 from pipeline.report.inputs import Inputs, References, estimate
@@ -92,31 +92,46 @@ def independent_difference(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(value, value - below, value + above, min(a.n, b.n))
 
 
-def paired_differences(predictions: Mapping[str, pa.Table], resamples: int, seed: int) -> Estimates:
-    """``patch_aligned - caption`` of each task's score, over the examples that both arms answered."""
-    both = (
-        predictions["patch_aligned"]
-        .select(["conversation_id", "task", "score"])
-        .join(
-            predictions["caption"].select(["conversation_id", "score"]), "conversation_id",
-            join_type="inner", right_suffix="_caption",
-        )
-        .sort_by("conversation_id")
-    )  # fmt: skip
-    tasks = np.asarray(both["task"].to_pylist(), dtype=object)
-    aligned, caption = (both[name].to_numpy().astype(np.float64) for name in ("score", "score_caption"))
+def paired_differences(measures: Mapping[str, pa.Table], resamples: int, seed: int) -> Estimates:
+    """``patch_aligned - caption`` of each metric, over the examples that were measured in both arms.
+
+    ``measures``: of each arm the table of that name; without both there is nothing to pair.
+    """
+    if not all(arm in measures for arm in ARMS):
+        return {}
+    aligned, caption = (measures[arm] for arm in reversed(ARMS))
+    both = aligned.join(
+        caption, ["metric", "example"], join_type="inner", right_suffix="_caption"
+    ).sort_by([("metric", "ascending"), ("example", "ascending")])  # fmt: skip
     found = {}
-    for task, key in SCORED_BY.items():
-        of_task = tasks == task
-        if of_task.any():
-            found[key] = paired_difference(aligned[of_task], caption[of_task], resamples, seed).estimate
+    for key in both["metric"].unique().to_pylist():
+        pairs = both.filter(pc.equal(both["metric"], key))
+        first, second = (pairs[name].to_numpy() for name in ("value", "value_caption"))
+        found[key] = paired_difference(first, second, resamples, seed).estimate
+    return found
+
+
+def scores(predictions: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Each arm's answers as ``measures``: every task's score under the name of its metric."""
+    found = {}
+    for arm, table in predictions.items():
+        keys = [SCORED_BY.get(task) for task in table["task"].to_pylist()]
+        columns = [pa.array(keys, pa.string()), table["conversation_id"], table["score"].cast(pa.float64())]
+        found[arm] = pa.table(columns, ["metric", "example", "value"]).drop_null()
     return found
 
 
 def final_rows(inputs: Inputs, resamples: int, seed: int) -> list[Row]:
-    """Rows after fine-tuning: paired differences where the stages or the answers give them."""
-    measured = paired_differences(inputs.predictions, resamples, seed)
-    return rows(inputs.arms, inputs.references, {**measured, **inputs.paired})
+    """Rows after fine-tuning, with paired differences."""
+    answered = paired_differences(scores(inputs.predictions), resamples, seed)
+    measured = paired_differences(inputs.measures, resamples, seed)
+    return rows(inputs.arms, inputs.references, answered | measured)
+
+
+def pretrained_rows(inputs: Inputs, untrained: References, resamples: int, seed: int) -> list[Row]:
+    """Rows before fine-tuning, with paired differences."""
+    paired = paired_differences(inputs.measures_pretrained, resamples, seed)
+    return rows(inputs.pretrained, untrained, paired)
 
 
 def study_rows(study: Mapping) -> list[Row]:

@@ -4,8 +4,7 @@ Of each arm, ``data/evaluation/<arm>/``:
 
 - ``metrics.json``: estimates after fine-tuning; ``pretrained.json``: before it (optional);
   ``no_image.json``: of the model without its image (optional);
-- ``paired.json`` of ``patch_aligned``: paired differences to ``caption`` (optional);
-- datasets ``predictions`` and ``similarity_maps``.
+- datasets ``predictions`` and ``similarity_maps``, and ``measures`` and ``measures_pretrained`` (optional).
 
 ``data/evaluation/references/metrics.json``: ``{reference: {metric key: estimate}}``: floors and ceiling.
 ``data/curves/<run>.csv``: ``step`` and measured columns. ``data/summaries/<stage>.json``: rows in, out and
@@ -39,7 +38,8 @@ class Inputs:
     arms: dict[str, Estimates]
     pretrained: dict[str, Estimates]
     references: References
-    paired: Estimates
+    measures: dict[str, pa.Table]
+    measures_pretrained: dict[str, pa.Table]
     predictions: dict[str, pa.Table]
     maps: dict[str, pa.Table]
     curves: dict[str, pa.Table]
@@ -65,7 +65,6 @@ def read(data: Path) -> Inputs:
         if blind.exists():
             references[f"no image: {arm}"] = _estimates(blind, f"evaluate@{arm}")
     pretrained = {arm: evaluation / arm / "pretrained.json" for arm in ARMS}
-    paired = evaluation / "patch_aligned" / "paired.json"
     study = data / "study.json"
     return Inputs(
         arms=arms,
@@ -73,7 +72,8 @@ def read(data: Path) -> Inputs:
             arm: _estimates(path, f"evaluate@{arm}") for arm, path in pretrained.items() if path.exists()
         },
         references=references,
-        paired=_estimates(paired, "evaluate@patch_aligned") if paired.exists() else {},
+        measures=_optional(evaluation, "measures"),
+        measures_pretrained=_optional(evaluation, "measures_pretrained"),
         predictions={arm: _dataset(evaluation / arm / "predictions", f"evaluate@{arm}") for arm in ARMS},
         maps={arm: _dataset(evaluation / arm / "similarity_maps", f"evaluate@{arm}") for arm in ARMS},
         curves={run: _curve(path) for run in RUNS if (path := data / "curves" / f"{run}.csv").exists()},
@@ -119,6 +119,13 @@ def _dataset(folder: Path, stage: str) -> pa.Table:
     if not folder.is_dir():
         raise UserError(f"There is no dataset at {folder}: run {_command(stage)} to make it.")
     return dataset.read(folder)
+
+
+def _optional(evaluation: Path, name: str) -> dict[str, pa.Table]:
+    """A dataset of both arms; nothing where either lacks it."""
+    folders = {arm: evaluation / arm / name for arm in ARMS}
+    whole = all(folder.is_dir() for folder in folders.values())
+    return {arm: dataset.read(folder) for arm, folder in folders.items()} if whole else {}
 
 
 def _curve(path: Path) -> pa.Table:

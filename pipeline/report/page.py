@@ -74,7 +74,11 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
         study_pretrained_groups=_groups(comparison.study_pretrained_rows(found.study) if found.study else []),
         study_plots=plots.study_curves(found.study.get("curves") or {}) if found.study else [],
         groups=_groups(rows),
-        pretrained_groups=_groups(comparison.rows(found.pretrained, _untrained(found.references), {})),
+        pretrained_groups=_groups(
+            comparison.pretrained_rows(
+                found, _untrained(found.references), params.evaluate.bootstrap, params.seed
+            )
+        ),
         curves=plots.curves(found.curves),
         phrases=examples.phrase_examples(data, root, found.maps, params.report.examples),
         answers=examples.answer_examples(data, root, found.predictions),

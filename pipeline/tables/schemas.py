@@ -182,6 +182,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         _column("similarity", pa.list_(pa.float32()), "cosine of token and words, a value a patch"),
         _column("coverage", pa.list_(pa.float32()), "share of each patch that the phrase really covers"),
     ),
+    "measures": _table(
+        "A row is what one metric says of one example: `metrics.json` holds the means.",
+        _column("metric", pa.string(), "the metric, such as alignment.cosine"),
+        _column("example", pa.string(), "phrase_id of a region, image_id of an image's tokens"),
+        _column("value", pa.float64(), "the metric's value; 0 or 1 where it is a share"),
+    ),
     "audit": _table(
         "A row is a phrase whose true boxes are known, and what an annotation source made of it.",
         _column("phrase_id", pa.string(), "the phrase"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -73,7 +74,8 @@ def test_a_perfect_projector_has_it_all(model, tmp_path):
         perfect[:, PATCHES[phrase]] = np.eye(16)[[2 * place, 2 * place + 1]].mean(0)
     features = features_of(perfect)
     regions = load_regions(made_regions(tmp_path / "patch_words", features.image_ids), features, 100)
-    found, maps = analyse(made, tokenizer, features, regions, SETTINGS, 0)
+    analysed = analyse(made, tokenizer, features, regions, SETTINGS, 0)
+    found, maps = analysed.estimates, analysed.maps
     for key in ("cosine", "top1", "top5", "mrr", "attribute_top1", "pointing", "miou"):
         assert found[f"alignment.{key}"].value == pytest.approx(1.0, abs=1e-5), key
         assert found[f"alignment.{key}"].n == 9
@@ -96,7 +98,7 @@ def test_a_random_projector_is_at_chance(model, tmp_path):
     made, tokenizer = model
     features = features_of(np.random.default_rng(0).normal(size=(200, 16, 16)))
     regions = load_regions(made_regions(tmp_path / "patch_words", features.image_ids), features, 1000)
-    found, _ = analyse(made, tokenizer, features, regions, SETTINGS, 0)
+    found = analyse(made, tokenizer, features, regions, SETTINGS, 0).estimates
     values = {key: estimate.value for key, estimate in found.items()}
     assert values["alignment.cosine"] == pytest.approx(0, abs=0.05)
     assert values["alignment.top1"] == pytest.approx(1 / 3, abs=0.08)  # of three nouns
@@ -104,6 +106,20 @@ def test_a_random_projector_is_at_chance(model, tmp_path):
     assert values["alignment.pointing"] == pytest.approx(7 / 3 / 16, abs=0.05)  # 4, 2 and 1 of 16 patches
     assert values["decomposition.recall"] < 0.15
     assert values["compression.after"] > 0.8
+
+
+def test_estimates_are_the_means_of_the_measures(model, tmp_path):
+    made, tokenizer = model
+    features = features_of(np.random.default_rng(0).normal(size=(5, 16, 16)))
+    regions = load_regions(made_regions(tmp_path / "patch_words", features.image_ids), features, 1000)
+    analysed = analyse(made, tokenizer, features, regions, SETTINGS, 0)
+    measured = pl.from_arrow(analysed.measures).group_by("metric").agg(pl.col("value").mean(), pl.len())
+    means = {metric: (value, count) for metric, value, count in measured.iter_rows()}
+    assert set(means) == set(analysed.estimates)
+    for key, estimate in analysed.estimates.items():
+        assert means[key] == (pytest.approx(estimate.value), estimate.n)
+    examples = pl.from_arrow(analysed.measures).filter(metric="compression.after")["example"]
+    assert examples.to_list() == features.image_ids
 
 
 def test_words_of_the_wrong_region_are_found_wrong(model, tmp_path):
@@ -115,7 +131,7 @@ def test_words_of_the_wrong_region_are_found_wrong(model, tmp_path):
         wrong[:, PATCHES[phrase]] = np.eye(16)[[other, other + 1]].mean(0)
     features = features_of(wrong)
     regions = load_regions(made_regions(tmp_path / "patch_words", features.image_ids), features, 100)
-    found, _ = analyse(made, tokenizer, features, regions, SETTINGS, 0)
+    found = analyse(made, tokenizer, features, regions, SETTINGS, 0).estimates
     for key in ("cosine", "top1", "attribute_top1", "pointing", "miou"):
         assert found[f"alignment.{key}"].value == pytest.approx(0.0, abs=1e-5), key
     assert found["decomposition.recall"].value == 0.0

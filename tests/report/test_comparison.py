@@ -38,6 +38,25 @@ def test_the_verdict_follows_the_interval_and_the_metric_s_direction(
     assert row(0.5, 0.5, Estimate((low + high) / 2, low, high, 100), key).verdict == verdict
 
 
+def test_measures_are_paired_by_metric_and_example() -> None:
+    def measures(**values: dict[str, float]) -> pa.Table:
+        rows = [
+            {"metric": f"alignment.{metric}", "example": example, "value": value}
+            for metric, found in values.items()
+            for example, value in found.items()
+        ]
+        return schemas.from_rows("measures", rows)
+
+    caption = measures(cosine={"a": 0.1, "b": 0.9, "c": 0.5}, top1={"a": 1.0, "b": 0.0})
+    aligned = measures(top1={"b": 1.0, "a": 1.0}, cosine={"b": 1.0, "a": 0.2})
+    found = comparison.paired_differences({"caption": caption, "patch_aligned": aligned}, 200, 0)
+    cosine = found["alignment.cosine"]
+    # Both differences are 0.1, though the values themselves lie 0.8 apart.
+    assert (cosine.value, cosine.low, cosine.high, cosine.n) == (*[pytest.approx(0.1)] * 3, 2)
+    assert found["alignment.top1"].value == 0.5
+    assert comparison.paired_differences({}, 200, 0) == {}
+
+
 def test_without_paired_numbers_the_intervals_are_combined_as_independent() -> None:
     a, b = Estimate(0.7, 0.66, 0.73, 90), Estimate(0.4, 0.36, 0.43, 100)
     difference = comparison.independent_difference(a, b)
@@ -60,7 +79,9 @@ def test_differences_pair_the_examples_that_both_arms_answered_in_whatever_order
 
     caption = predictions({"a": 0, "b": 1, "c": 0, "only here": 1})
     aligned = predictions({"c": 1, "b": 1, "only there": 0, "a": 1})
-    found = comparison.paired_differences({"caption": caption, "patch_aligned": aligned}, 200, 0)
+    found = comparison.paired_differences(
+        comparison.scores({"caption": caption, "patch_aligned": aligned}), 200, 0
+    )
     assert set(found) == {"question.accuracy"}
     assert found["question.accuracy"].value == pytest.approx(2 / 3)  # a +1, b 0, c +1
     assert found["question.accuracy"].n == 3
