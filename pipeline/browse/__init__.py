@@ -1,1 +1,1 @@
-"""A local page over a whole dataset: images, phrases on their patches, annotation sources, similarity maps."""
+"""A local page over a whole dataset: images, phrases on their patches, annotation sources, similarity."""

@@ -1,4 +1,4 @@
-"""A caption cut into the pieces that the page lights: words of phrases, the rest of phrases, what was left out.
+"""A caption cut into the pieces that the page lights: words, the rest of phrases, what the parse left out.
 
 Characters are counted as Python counts them, so the cutting is done here: a browser counts UTF-16 units.
 """

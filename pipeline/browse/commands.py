@@ -99,8 +99,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         found.close()
         raise UserError(
-            f"Cannot listen on {host}, port {port} ({error.strerror or error}):"
-            " another program has it, perhaps another `patchwords browse`. Give another --port, or --port 0 for any."
+            f"Cannot listen on {host}, port {port}: {error.strerror or error}. If another program has the"
+            " port (perhaps another `patchwords browse`), give another --port, or --port 0 for any that is free."
         ) from error
     return found
 

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.browse.index import Index, list_parents
+from pipeline.browse import columns
+from pipeline.browse.index import Index
 from pipeline.browse.store import MADE_BY, Store
 from pipeline.tables import schemas
 from pipeline.tables.schemas import SPLITS
@@ -43,9 +44,9 @@ def words(store: Store) -> list[tuple[str, int]]:
     totals: Counter[str] = Counter()
     for chunk in store.tables["patch_words"]["words"].chunks:
         coded = pc.dictionary_encode(pc.utf8_lower(chunk.flatten().field("lemma")))
-        codes = coded.indices.to_numpy()
+        codes = np.from_dlpack(coded.indices)
         # A row that carries a word twice counts once.
-        once = np.unique(list_parents(chunk).astype(np.int64) * len(coded.dictionary) + codes)
+        once = np.unique(columns.parents(chunk).astype(np.int64) * len(coded.dictionary) + codes)
         if len(once):
             counts = np.bincount(once % len(coded.dictionary), minlength=len(coded.dictionary))
             totals.update(dict(zip(coded.dictionary.to_pylist(), counts.tolist(), strict=True)))
@@ -53,13 +54,13 @@ def words(store: Store) -> list[tuple[str, int]]:
 
 
 def tables(store: Store) -> Counted:
-    """Every table: its rows, what a row is, the stage that makes it, the digest of its settings, any problem."""
+    """Every table: its rows, what a row is, the stage that makes it, what is wrong with it."""
     listed = [_about(store, store.tables[name], name, name, stage) for name, stage in MADE_BY.items()]
     listed += [
         _about(store, table, f"rejects/{stage}", "rejects", stage) for stage, table in store.rejects.items()
     ]
     for name in sorted({*store.maps, *(key for key in store.problems if "/similarity_maps" in key)}):
-        table = store.maps.get(name, schemas.empty("similarity_maps"))
+        table = store.maps.get(name, pa.Table.from_batches([], schemas.SCHEMAS["similarity_maps"]))
         listed.append(_about(store, table, name, "similarity_maps", f"evaluate@{name.partition('/')[0]}"))
     return listed
 

@@ -1,4 +1,4 @@
-"""A stretch of the gallery: its images as cards, each with its caption and the patches that the filters lit."""
+"""A stretch of the gallery: images as cards, each with its caption and the patches that the filters lit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_LIT = 6
 
 
 def page(index: Index, grids: Grids, filters: Filters, offset: int, limit: int) -> dict[str, Any]:
-    """Cards of the images ``offset : offset + limit`` of those that the filters leave, and the filters' counts.
+    """Cards of the images ``offset : offset + limit`` of those that the filters leave, and their number.
 
     ``images`` and ``patch_words`` are the numbers of rows of those tables that the filters hold for.
     """

@@ -14,7 +14,7 @@ from pipeline.patches.geometry import Geometry
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges of the patches in image pixels, cut at the image's border: what of a patch shows on the picture."""
+    """Edges of the patches in image pixels, cut at the image's border."""
 
     x: list[float]
     y: list[float]
@@ -80,9 +80,7 @@ def coverage_colours(steps: int = 64) -> list[str]:
     """The report's colours of coverage 0 to 1, evenly spaced, as ``#rrggbb``."""
     from pipeline.report import overlays
 
-    return [
-        "#%02x%02x%02x" % tuple(rgb) for rgb in overlays.scale_colours(overlays.COVERAGE_MAP, steps).tolist()
-    ]
+    return _hexadecimal(overlays.scale_colours(overlays.COVERAGE_MAP, steps))
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +88,8 @@ def similarity_colours(steps: int = 16) -> list[str]:
     """The report's colours of similarity, lowest first, as ``#rrggbb``."""
     from pipeline.report import overlays
 
-    return [
-        "#%02x%02x%02x" % tuple(rgb)
-        for rgb in overlays.scale_colours(overlays.SIMILARITY_MAP, steps).tolist()
-    ]
+    return _hexadecimal(overlays.scale_colours(overlays.SIMILARITY_MAP, steps))
+
+
+def _hexadecimal(colours: np.ndarray) -> list[str]:
+    return [f"#{bytes(rgb).hex()}" for rgb in colours]

@@ -1,4 +1,4 @@
-"""What filters need to know of every row: which image it is about, its score, its coverage. Made when first used.
+"""What filters need to know of every row (its image, score, coverage), made when it is first asked for.
 
 A filter's answer is a list of row numbers, kept for the pages that scrolling asks for next, so that a page
 costs what its own images cost.
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.browse import columns
 from pipeline.browse.store import Store
 from pipeline.errors import UserError
 from pipeline.tables.schemas import SPLITS
@@ -54,7 +55,7 @@ class Filters:
 
 
 class Selection(NamedTuple):
-    """Row numbers, ascending: of ``images`` that are shown, and of ``patch_words`` that the filters hold for."""
+    """Row numbers, ascending: images that are shown, rows of ``patch_words`` that the filters hold for."""
 
     images: np.ndarray
     patch_words: np.ndarray
@@ -72,33 +73,18 @@ class Index:
     @cached_property
     def image_ids(self) -> pa.Array:
         """Ids of the images, in the table's order."""
-        return _whole(self.store.tables["images"]["image_id"])
+        return columns.whole(self.store.tables["images"]["image_id"])
 
     @cached_property
     def splits(self) -> np.ndarray:
         """Each image's split as its place in `SPLITS`; -1 for any other."""
-        column = self.store.tables["images"]["split"]
-        return pc.fill_null(pc.index_in(column, value_set=pa.array(SPLITS)), -1).to_numpy().astype(np.int8)
+        return columns.places(self.store.tables["images"]["split"], columns.strings(SPLITS)).astype(np.int8)
 
     def image_of(self, name: str) -> np.ndarray:
         """The row number in ``images`` of each row's image, int32; -1 where there is none."""
         if name not in self._image_of:
-            self._image_of[name] = self.number_of_images(self.store.tables[name]["image_id"])
+            self._image_of[name] = columns.places(self.store.tables[name]["image_id"], self.image_ids)
         return self._image_of[name]
-
-    def number_of_images(self, ids: pa.ChunkedArray) -> np.ndarray:
-        """Row numbers in ``images`` of image ids, int32; -1 for an id that is not there."""
-        if not len(ids):
-            return np.empty(0, dtype=np.int32)
-        return (
-            pc.fill_null(pc.index_in(ids, value_set=self.image_ids), -1)
-            .to_numpy()
-            .astype(np.int32, copy=False)
-        )
-
-    def rows_of_image(self, name: str, image: int) -> np.ndarray:
-        """Row numbers of a table that are about the image with that row number, ascending."""
-        return self.rows_of_images(name, np.array([image]))
 
     def rows_of_images(self, name: str, images: np.ndarray) -> np.ndarray:
         """Row numbers of a table that are about some images, ascending."""
@@ -107,7 +93,7 @@ class Index:
     @cached_property
     def scores(self) -> np.ndarray:
         """Score of each row of ``patch_words``, float32."""
-        return self.store.tables["patch_words"]["score"].to_numpy()
+        return columns.numbers(self.store.tables["patch_words"]["score"])
 
     @cached_property
     def best_coverage(self) -> np.ndarray:
@@ -120,16 +106,16 @@ class Index:
         return {stage: self._images_of_keys(table["key"]) for stage, table in self.store.rejects.items()}
 
     def _images_of_keys(self, keys: pa.ChunkedArray) -> np.ndarray:
-        """Images of keys such as ``phrase:790/c41/p2``: ids nest, so the image's is the id or what it starts with."""
-        ids = pc.replace_substring_regex(_whole(keys), r"^[^:]*:", "")
+        """Images of keys such as ``phrase:790/c41/p2``: ids nest, the image's comes first."""
+        ids = pc.replace_substring_regex(columns.whole(keys), r"^[^:]*:", "")
         # Spans follow a chunk's caption: chunk:790/c41:5-9.
         ids = pc.replace_substring_regex(ids, r":\d+-\d+$", "")
-        found = self.number_of_images(ids)
+        found = columns.places(ids, self.image_ids)
         for _ in range(NESTING):
             if not (found < 0).any():
                 break
             ids = pc.replace_substring_regex(ids, r"/[^/]*$", "")
-            found = np.where(found < 0, self.number_of_images(ids), found)
+            found = np.where(found < 0, columns.places(ids, self.image_ids), found)
         return found
 
     def select(self, filters: Filters) -> Selection:
@@ -172,13 +158,14 @@ class Index:
         table = self.store.table("patch_words")
         hits = np.ones(table.num_rows, dtype=bool)
         if filters.where:
-            from pipeline.inspection import expressions, filters as conditions
+            from pipeline.inspection import expressions
+            from pipeline.inspection import filters as conditions
 
             found = conditions.Selection(table, expressions.checked(table.schema, filters.where))
             hits = np.zeros(table.num_rows, dtype=bool)
-            hits[found.numbers().to_numpy()] = True
+            hits[np.asarray(found.numbers())] = True
         if filters.annotator:
-            hits &= pc.equal(table["annotator"], filters.annotator).to_numpy()
+            hits &= columns.among(table["annotator"], [filters.annotator])
         for low, high, of in (
             (filters.score_min, filters.score_max, "scores"),
             (filters.coverage_min, filters.coverage_max, "best_coverage"),
@@ -205,7 +192,7 @@ class Index:
                 continue
             hit = images >= 0
             if reason:
-                hit &= pc.equal(self.store.rejects[name]["reason"], reason).to_numpy()
+                hit &= columns.among(self.store.rejects[name]["reason"], [reason])
             has[images[hit]] = True
         return ~has if wanted == NONE else has
 
@@ -216,36 +203,24 @@ def carries(words: pa.ChunkedArray, word: str) -> np.ndarray:
     found = []
     for chunk in words.chunks:
         flat = chunk.flatten()
-        lemma, text = (pc.equal(pc.utf8_lower(flat.field(name)), wanted) for name in ("lemma", "text"))
+        lemma, text = (columns.among(pc.utf8_lower(flat.field(name)), [wanted]) for name in ("lemma", "text"))
         hit = np.zeros(len(chunk), dtype=bool)
-        hit[list_parents(chunk)[pc.or_(lemma, text).to_numpy(zero_copy_only=False)]] = True
+        hit[columns.parents(chunk)[lemma | text]] = True
         found.append(hit)
     return np.concatenate(found) if found else np.empty(0, dtype=bool)
-
-
-def list_parents(chunk: pa.ListArray) -> np.ndarray:
-    """The row of each element of a list array's ``flatten()``."""
-    return pc.list_parent_indices(chunk).to_numpy()
 
 
 def _list_max(column: pa.ChunkedArray) -> np.ndarray:
     found = []
     for chunk in column.chunks:
-        lengths = np.asarray(chunk.value_lengths().fill_null(0))
+        lengths = columns.lengths(chunk)
         best = np.zeros(len(chunk), dtype=np.float32)
         filled = lengths > 0
         if filled.any():
             starts = (np.cumsum(lengths) - lengths)[filled]
-            best[filled] = np.maximum.reduceat(chunk.flatten().to_numpy(), starts)
+            best[filled] = np.maximum.reduceat(np.from_dlpack(chunk.flatten()), starts)
         found.append(best)
     return np.concatenate(found) if found else np.empty(0, dtype=np.float32)
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array; an array stays as it is."""
-    if isinstance(column, pa.ChunkedArray):
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return column
 
 
 def _place(value: str, known: tuple[str, ...], what: str) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
+from pipeline.browse import columns
 from pipeline.browse.index import Index
 from pipeline.browse.store import take
 from pipeline.errors import UserError
@@ -29,7 +29,7 @@ def rejects(index: Index, stage: str, reason: str, offset: int, limit: int) -> d
             continue
         numbers = np.arange(table.num_rows)
         if reason:
-            numbers = np.flatnonzero(pc.equal(table["reason"], reason).to_numpy())
+            numbers = np.flatnonzero(columns.among(table["reason"], [reason]))
         first = max(offset - total, 0)
         room = min(limit, LARGEST_PAGE) - len(rows)
         chosen = numbers[first : first + room]

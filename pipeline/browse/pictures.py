@@ -1,4 +1,4 @@
-"""Pictures for the page: thumbnails and views made on demand, similarity maps by the report's drawing code."""
+"""Pictures for the page: thumbnails made on demand, similarity maps by the report's drawing code."""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline.browse import captions, outlines
+from pipeline.browse import captions, columns, outlines
 from pipeline.browse.grid import Edges, Grids, coverage_colours
 from pipeline.browse.store import Store, rows
 from pipeline.params import PatchWordsParams
@@ -172,7 +173,7 @@ def _of_schema(phrase: Row) -> Row:
 
 
 def _without_caption(row: Row) -> Row:
-    """A phrase of ``patch_words`` that the table ``phrases`` does not have, as a row of it without a place."""
+    """A phrase that ``patch_words`` has and ``phrases`` has not, as a row of the latter without a place."""
     words = [{**word, "start": 0, "end": 0} for word in row["words"]]
     return {
         "phrase_id": row["phrase_id"], "caption_id": None, "image_id": row["image_id"], "text": row["phrase"],
@@ -195,13 +196,12 @@ def _grid_problem(member: Member, edges: Edges | None, of: Mapping[str, Row]) ->
 
 def _rejects(store: Store, image_id: str, caption_ids: list[str]) -> list[Row]:
     """What the stages left out of this image: of itself, its captions, their phrases and regions."""
-    import pyarrow.compute as pc
-
     found = []
     for table in store.rejects.values():
-        keys = table["key"]
-        ids = pc.replace_substring_regex(keys, r"^[^:]*:", "")
-        hit = pc.or_(pc.equal(ids, image_id), pc.starts_with(ids, f"{image_id}/"))
+        ids = pc.replace_substring_regex(table["key"], r"^[^:]*:", "")
+        hit = pc.or_(
+            pc.is_in(ids, value_set=columns.strings([image_id])), pc.starts_with(ids, f"{image_id}/")
+        )
         for caption_id in caption_ids:
             hit = pc.or_(
                 hit, pc.or_(pc.starts_with(ids, f"{caption_id}/"), pc.starts_with(ids, f"{caption_id}:"))

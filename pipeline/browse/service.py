@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from pipeline.browse import facets, gallery, listing, scene, store
 from pipeline.browse.grid import Grids, similarity_colours
@@ -120,11 +119,12 @@ class Service:
         """
         opened = self.now
         index = opened.index
-        row = pc.index(index.store.table("images")["image_id"], image_id).as_py()
-        if row < 0:
+        here = store.matching(index.store.table("images"), "image_id", [image_id])
+        if not len(here):
             raise UserError(
                 f"The dataset has no image {image_id!r}: mend the link, or look for it in the gallery."
             )
+        row = int(here[0])
         found = scene.build(image_row(index.store, row), opened.members, self._params)
         images = index.select(filters).images
         place = int(np.searchsorted(images, row))

@@ -1,4 +1,4 @@
-"""The datasets below a folder as the page sees them: opened once, memory-mapped, with what is missing named."""
+"""The datasets below a folder as the page sees them: memory-mapped, with what is missing named."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.browse import columns
 from pipeline.errors import UserError
 from pipeline.tables import dataset, schemas
 
@@ -111,12 +111,12 @@ def _open(folder: Path, schema: str, stage: str, problems: dict[str, str], calle
     name = called or schema
     if not folder.is_dir():
         problems[name] = f"There is no {name} in this dataset: run `dvc repro {stage}` to make it."
-        return schemas.empty(schema)
+        return _none_of(schema)
     try:
         found = dataset.read(folder)
     except UserError as error:
         problems[name] = str(error)
-        return schemas.empty(schema)
+        return _none_of(schema)
     wanted = schemas.SCHEMAS[schema]
     missing = [column for column in wanted.names if column not in found.column_names]
     if missing:
@@ -124,19 +124,18 @@ def _open(folder: Path, schema: str, stage: str, problems: dict[str, str], calle
             f"{folder} has no column {missing[0]}, so it is no {schema} of this version:"
             f" run `dvc repro {stage}` to make it again."
         )
-        return schemas.empty(schema)
+        return _none_of(schema)
     return found
+
+
+def _none_of(schema: str) -> pa.Table:
+    """A table of no rows. (The schema's own ``empty_table`` would import pandas.)"""
+    return pa.Table.from_batches([], schemas.SCHEMAS[schema])
 
 
 def matching(table: pa.Table, column: str, values: Iterable[str]) -> np.ndarray:
     """Numbers of the rows whose string ``column`` is one of the values, ascending."""
-    wanted = sorted(set(values))
-    column_values = table[column]
-    if len(wanted) == 1:
-        hit = pc.equal(column_values, wanted[0])
-    else:
-        hit = pc.is_in(column_values, value_set=pa.array(wanted, pa.string()))
-    return np.flatnonzero(hit.to_numpy())
+    return np.flatnonzero(columns.among(table[column], values))
 
 
 def rows(table: pa.Table, column: str, values: Iterable[str]) -> list[dict[str, Any]]:
@@ -144,12 +143,10 @@ def rows(table: pa.Table, column: str, values: Iterable[str]) -> list[dict[str, 
     return take(table, matching(table, column, values))
 
 
-def take(
-    table: pa.Table, numbers: Iterable[int], columns: Iterable[str] | None = None
-) -> list[dict[str, Any]]:
+def take(table: pa.Table, numbers: Iterable[int], only: Iterable[str] | None = None) -> list[dict[str, Any]]:
     """Rows by number, as dicts.
 
     Slices instead of Arrow's ``take``, which would first join the chunks of a memory-mapped column.
     """
-    chosen = table if columns is None else table.select(list(columns))
+    chosen = table if only is None else table.select(list(only))
     return [chosen.slice(int(number), 1).to_pylist()[0] for number in numbers]

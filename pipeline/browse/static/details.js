@@ -2,6 +2,7 @@
 
 import { overlay } from "./api.js";
 import { counted, h, percent } from "./dom.js";
+import { titleOf } from "./stage.js";
 import { address, now } from "./state.js";
 
 /** The words of a patch, by source, most covered first. */
@@ -17,7 +18,7 @@ export function drawPatch(found, patch, held) {
         .filter(([, coverage]) => coverage > 0)
         .sort(([, a], [, b]) => b - a);
       return [
-        found.sources.length > 1 ? h("h3", {}, source.annotator ?? "All annotators together") : null,
+        found.sources.length > 1 ? h("h3", {}, titleOf(source, found)) : null,
         here.length
           ? h("ul", { class: "carried-words" }, here.map(([phrase, coverage]) => drawCarried(found, phrase, coverage, held)))
           : h("p", { class: "quiet" }, "No phrase covers this patch."),

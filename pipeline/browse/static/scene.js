@@ -54,7 +54,7 @@ export class Scene {
       pick: (patch) => change({ patch: String(patch) === now().patch ? null : patch }, { quiet: true }),
       over: (patch) => this.overPatch(patch),
     }));
-    this.captions = drawCaptions(captions, {
+    this.captions = drawCaptions(this.found, {
       over: (lights) => this.hover(lights),
       out: () => this.hover(null),
       hold: (phrase) => change({ phrase: phrase === now().phrase ? null : phrase }, { quiet: true }),
@@ -73,11 +73,11 @@ export class Scene {
           h("h2", {}, "Captions"),
           captions.length ? this.captions : h("p", { class: "quiet" }, "This image has no caption."),
           words
-            ? h("p", { class: "hint" }, "Point at a word to light its patches, click to hold it. Click a patch to list its words.")
+            ? h("p", { class: "hint" }, "Point at a word to light its patches, click to hold it. Click a patch to list its words. Words with a dotted line are on no patch.")
             : null,
           this.detail)),
       this.maps.root,
-      drawRejects(rejects),
+      drawRejects(rejects, sources),
     );
     say(`${image.image_id}: ${counted(captions.length, "caption")}, ${counted(words, "phrase")} on patches`);
   }
@@ -184,12 +184,13 @@ function drawLegend(colours) {
     h("em", { class: "outlined" }, "region"));
 }
 
-function drawRejects(rejects) {
+function drawRejects(rejects, sources) {
   if (!rejects.length) return "";
+  const texts = new Map(sources.flatMap((source) => source.phrases.map((phrase) => [`phrase:${phrase.phrase_id}`, phrase.text])));
   return h("section", { class: "rejects" },
     h("h2", {}, "Left out of this image"),
     h("table", {}, h("tbody", {}, rejects.map((row) => h("tr", {},
       h("th", { scope: "row" }, row.stage),
-      h("td", {}, row.message),
+      h("td", {}, texts.has(row.key) ? `"${texts.get(row.key)}": ${row.message}` : row.message),
       h("td", { class: "id" }, row.key))))));
 }

@@ -3,9 +3,16 @@
 import { picture, whyNot } from "./api.js";
 import { counted, h, percent, s, say } from "./dom.js";
 
-const FAINT = 0.55; // opacity of a patch that is hardly covered, as in the report's overlays
-const FULL = 0.85;
+const FAINT = 0.5; // opacity of a patch that is hardly covered
+const FULL = 0.72; // and of one that is wholly covered; the picture has to be seen through it
 let stages = 0;
+
+/** What a source is called: its annotator, with its dataset where several are shown. */
+export function titleOf({ dataset, annotator }, found) {
+  const name = annotator ?? (found.sources.some((each) => each.annotator) ? "all together" : "no annotator");
+  const datasets = new Set(found.sources.map((each) => each.dataset));
+  return datasets.size > 1 ? `${dataset} · ${name}` : name;
+}
 
 export class Stage {
   /** `on`: {pick(patch), over(patch or null)}. */
@@ -42,12 +49,9 @@ export class Stage {
   }
 
   title() {
-    const { dataset, annotator } = this.source;
-    const several = this.found.sources.length > 1;
-    const name = annotator ?? "All annotators together";
     const rows = this.source.phrases.filter((phrase) => phrase.patches.length).length;
     return [
-      h("b", {}, several && annotator && dataset !== annotator ? `${dataset} · ${name}` : name),
+      h("b", {}, titleOf(this.source, this.found)),
       h("span", {}, counted(rows, "phrase on patches", "phrases on patches")),
     ];
   }
