@@ -11,7 +11,9 @@ files that it touched.
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -53,15 +56,14 @@ def make(folder: Path, rows: int, images: int) -> None:
     encoder.mkdir(parents=True)
     config = {"model_type": "clip_vision_model", "image_size": 336, "patch_size": 14}
     (encoder / "config.json").write_text(json.dumps(config))
-    crop = {"height": 336, "width": 336}
-    (encoder / "preprocessor_config.json").write_text(
-        json.dumps(
-            {
-                "image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": 336},
-                "do_center_crop": True, "crop_size": crop,
-            }
-        )
-    )  # fmt: skip
+    preprocessing = {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_resize": True,
+        "size": {"shortest_edge": 336},
+        "do_center_crop": True,
+        "crop_size": {"height": 336, "width": 336},
+    }
+    (encoder / "preprocessor_config.json").write_text(json.dumps(preprocessing))
 
 
 def _renamed(table: pa.Table, shard: str) -> pa.Table:
@@ -141,10 +143,6 @@ def _shard(ids: list[str], each: int, rng: np.random.Generator) -> dict[str, pa.
 
 
 def _picture() -> bytes:
-    import io
-
-    from PIL import Image
-
     ramp = np.linspace(60, 200, 240, dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(np.stack([np.add.outer(ramp // 2, ramp // 2)] * 3, axis=2)).save(buffer, "JPEG")
@@ -175,6 +173,11 @@ class Process:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
+    def processor_seconds(self) -> float:
+        """Processor time that it has taken: what a busy machine does not stretch."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """End it."""
         self._process.terminate()
@@ -182,8 +185,6 @@ class Process:
 
 
 def _wide() -> dict[str, str]:
-    import os
-
     return {**os.environ, "COLUMNS": "300"}
 
 

@@ -100,7 +100,7 @@ def listen(host: str, port: int) -> socket.socket:
         found.close()
         raise UserError(
             f"Cannot listen on {host}, port {port}: {error.strerror or error}. If another program has the"
-            " port (perhaps another `patchwords browse`), give another --port, or --port 0 for any that is free."
+            " port (perhaps another `patchwords browse`), give another --port, or --port 0 for any."
         ) from error
     return found
 
