@@ -5,8 +5,8 @@
 
 Makes synthetic rows, starts the command as a process of its own, and asks for what a browser asks for first:
 the page with its scripts and styles, the facts about the dataset, the first stretch of the gallery, its
-thumbnails, and the list of words. Memory is the process's peak (VmHWM), which counts the pages of the mapped
-files that it touched.
+thumbnails. Memory is the process's peak (VmHWM), which counts the pages of the mapped files that it touched.
+Exits with 1 if the first page takes longer than 3 s, or the process more than 500 MiB.
 """
 
 from __future__ import annotations
@@ -219,11 +219,12 @@ def main(
         page = Process(folder)
         try:
             first_page(page)
-            opened, after_opening = time.perf_counter() - page.started, page.peak_mib()
+            opened, spent = time.perf_counter() - page.started, page.processor_seconds()
             where = urllib.parse.quote("score < 0.3 and word = 'cup'")
-            table = Table("what", "seconds", "peak MiB", title=f"{rows:,} rows, {images:,} images")
+            title = f"{rows:,} rows, {images:,} images"
+            table = Table("what", "seconds", "of the processor", "peak MiB", title=title)
             table.add_row(
-                "first page, from the start of the process", f"{opened:.2f}", f"{after_opening:.0f}"
+                "first page, from the start", f"{opened:.2f}", f"{spent:.2f}", f"{page.peak_mib():.0f}"
             )
             for title, path in (
                 ("words with counts", "api/words"),
@@ -233,7 +234,8 @@ def main(
                 ("a stretch in the middle", f"api/gallery?offset={images // 2}"),
                 ("an image", f"api/image?id=shard{images // SHARD // 2:05d}-0007"),
             ):
-                table.add_row(title, f"{timed(page, path):.2f}", f"{page.peak_mib():.0f}")
+                took, before, spent = timed(page, path), spent, page.processor_seconds()
+                table.add_row(title, f"{took:.2f}", f"{spent - before:.2f}", f"{page.peak_mib():.0f}")
             Console().print(table)
             good = opened <= LIMIT_SECONDS and page.peak_mib() <= LIMIT_MIB
         finally:

@@ -10,14 +10,14 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.browse import columns
-from pipeline.browse.store import Store
+from pipeline.browse.store import Store, take
 from pipeline.errors import UserError
 from pipeline.tables.schemas import SPLITS
 
@@ -104,6 +104,13 @@ class Index:
     def reject_images(self) -> dict[str, np.ndarray]:
         """By stage, the row number in ``images`` of each reject's image; -1 where it is not there."""
         return {stage: self._images_of_keys(table["key"]) for stage, table in self.store.rejects.items()}
+
+    def rejects_of(self, image: int) -> list[dict[str, Any]]:
+        """The rejects that are about the image with that row number, or a caption, phrase or region of it."""
+        found = []
+        for stage, images in self.reject_images.items():
+            found += take(self.store.rejects[stage], np.flatnonzero(images == image))
+        return found
 
     def _images_of_keys(self, keys: pa.ChunkedArray) -> np.ndarray:
         """Images of keys such as ``phrase:790/c41/p2``: ids nest, the image's comes first."""

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.browse import captions, columns, outlines
+from pipeline.browse import captions, outlines
 from pipeline.browse.grid import Edges, Grids, coverage_colours
 from pipeline.browse.store import Store, rows
 from pipeline.params import PatchWordsParams
@@ -32,16 +31,15 @@ class Member:
     grids: Grids
 
 
-def build(image: Row, members: list[Member], params: PatchWordsParams) -> dict[str, Any]:
+def build(image: Row, rejected: list[Row], members: list[Member], params: PatchWordsParams) -> dict[str, Any]:
     """All that the page shows of an image, given as a row of ``images``.
 
-    Captions and rejects are the first member's. ``params``: the settings by which an annotator's own coverage
+    ``rejected``: the rejects that are about it. Captions are the first member's. ``params``: the settings by which an annotator's own coverage
     is worked out where the table holds only that of several annotators together.
     """
     own = members[0]
     image_id = image["image_id"]
     said = rows(own.store.tables["captions"], "image_id", [image_id])
-    rejected = _rejects(own.store, image_id, [row["caption_id"] for row in said])
     sources = [source for member in members for source in _sources(member, image, params, rejected)]
     marks = captions.marks_of({each["key"]: each["phrases"] for each in sources}, rejected)
     stored = image["image"]
@@ -192,22 +190,6 @@ def _grid_problem(member: Member, edges: Edges | None, of: Mapping[str, Row]) ->
                 " run `dvc repro patch_words` to make it again."
             )
     return None
-
-
-def _rejects(store: Store, image_id: str, caption_ids: list[str]) -> list[Row]:
-    """What the stages left out of this image: of itself, its captions, their phrases and regions."""
-    found = []
-    for table in store.rejects.values():
-        ids = pc.replace_substring_regex(table["key"], r"^[^:]*:", "")
-        hit = pc.or_(
-            pc.is_in(ids, value_set=columns.strings([image_id])), pc.starts_with(ids, f"{image_id}/")
-        )
-        for caption_id in caption_ids:
-            hit = pc.or_(
-                hit, pc.or_(pc.starts_with(ids, f"{caption_id}/"), pc.starts_with(ids, f"{caption_id}:"))
-            )
-        found += table.filter(hit).to_pylist()
-    return found
 
 
 def _maps(store: Store, image_id: str) -> dict[str, list[str]]:

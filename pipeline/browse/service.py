@@ -125,7 +125,7 @@ class Service:
                 f"The dataset has no image {image_id!r}: mend the link, or look for it in the gallery."
             )
         row = int(here[0])
-        found = scene.build(image_row(index.store, row), opened.members, self._params)
+        found = scene.build(image_row(index.store, row), index.rejects_of(row), opened.members, self._params)
         images = index.select(filters).images
         place = int(np.searchsorted(images, row))
         inside = place < len(images) and images[place] == row
