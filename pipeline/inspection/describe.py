@@ -89,7 +89,9 @@ class Dataset:
         Datasets of a run lie side by side; those of a stage or an arm (``rejects/parse``) lie deeper.
         """
         for above in (self.folder.parent, *self.folder.parent.parents[:2]):
-            if any((above / name).glob("part-*.arrow")):
+            part = above / name / dataset.PART.format(0)
+            # A stage's rejects lie in a folder of the stage's name, which may be that of a table.
+            if part.is_file() and dataset.name_of(dataset.read_part(part).schema) == name.split("/")[0]:
                 return above / name
         return None
 

@@ -49,7 +49,9 @@ FUNCTIONS = OF_LISTS | {
 }  # fmt: skip
 """All that a condition may call; operators are functions too (``~~`` is LIKE)."""
 
-_CLASSES = {"CONJUNCTION", "COMPARISON", "CONSTANT", "COLUMN_REF", "FUNCTION", "OPERATOR", "BETWEEN", "CAST"}
+_CLASSES = {
+    "CONJUNCTION", "COMPARISON", "CONSTANT", "COLUMN_REF", "FUNCTION", "OPERATOR", "BETWEEN", "CAST", "TYPE",
+}  # fmt: skip
 _NEGATED = {"!~~": "~~", "!~~*": "~~*"}
 _PREDICATES = {
     "contains",
@@ -120,7 +122,15 @@ def names(schema: pa.Schema) -> list[str]:
 
 
 def connection() -> duckdb.DuckDBPyConnection:
-    """A DuckDB of its own, in memory, that can reach no file, no network and no Python variable."""
+    """A connection to a DuckDB in memory that can reach no file, no network and no Python variable.
+
+    What one connection registers, others do not see; threads take one each.
+    """
+    return _database().cursor()
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(
         config={
             "enable_external_access": "false",
@@ -132,16 +142,15 @@ def connection() -> duckdb.DuckDBPyConnection:
     )
 
 
-@cache
-def _parser() -> duckdb.DuckDBPyConnection:
-    return connection()
-
-
 def _tree(where: str) -> Node:
     """DuckDB's parse of ``SELECT 1 FROM t WHERE ...``: nothing is run, no table is looked up."""
     call = "SELECT json_serialize_sql(?, skip_null := true, skip_empty := true, skip_default := true)"
-    found = _parser().cursor().execute(call, [f"SELECT 1 FROM t WHERE {where}"]).fetchone()
-    return json.loads(found[0]) if found else {}
+    return json.loads(_value(call, f"SELECT 1 FROM t WHERE {where}"))
+
+
+def _value(call: str, given: str) -> str:
+    with connection() as database:
+        return database.execute(call, [given]).fetchall()[0][0]
 
 
 def _parse(expression: str) -> Node:
@@ -153,16 +162,18 @@ def _parse(expression: str) -> Node:
     plain = _tree("true")["statements"][0]["node"]
     if len(statements) != 1 or set(node) != set(plain) or node["type"] != "SELECT_NODE":
         raise _unusable(expression, "it is more than one expression")
-    return node["where_clause"]
+    where = node["where_clause"]
+    if where.get("function_name") == "row":
+        raise _unusable(expression, "it is empty, or several values")
+    return where
 
 
 def _text(where: Node) -> str:
     """A parsed condition as SQL again."""
     tree = _tree("true")
     tree["statements"][0]["node"]["where_clause"] = where
-    found = _parser().cursor().execute("SELECT json_deserialize_sql(?)", [json.dumps(tree)]).fetchone()
-    assert found is not None
-    return f"({found[0].partition(' WHERE ')[2]})"
+    select = _value("SELECT json_deserialize_sql(?)", json.dumps(tree))
+    return f"({select.partition(' WHERE ')[2]})"
 
 
 def _condition(node: Node, columns: dict[str, pa.Field]) -> Node:
