@@ -41,8 +41,10 @@ class CutShortError(ValueError):
         self.offset = offset
 
 
-def json_elements(path: Path) -> Iterator[Element]:
+def json_elements(path: Path, kinds: dict[str, str] | None = None) -> Iterator[Element]:
     """The elements of a JSON file's lists, in order: of the list that it is, or of the object's lists.
+
+    ``kinds`` is filled with the object's keys and the first character of each one's value: ``[`` is a list.
 
     Raises:
         CutShortError: the file is cut short or damaged; everything before was given.
@@ -59,7 +61,10 @@ def json_elements(path: Path) -> Iterator[Element]:
             while True:
                 name = window.value()[2]
                 window.expect(":")
-                if window.next_mark() == "[":
+                mark = window.next_mark()
+                if kinds is not None:
+                    kinds[str(name)] = mark
+                if mark == "[":
                     yield from _elements(window, str(name))
                 else:
                     window.back()

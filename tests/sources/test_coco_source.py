@@ -279,13 +279,46 @@ def test_a_missing_folder_is_told_with_the_expected_tree(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ['{"images": [{"id": 1', "", "[]", '{"annotations": []}', '{"images": [{"file_name": "1.jpg"}]}', "\xff"],
+    [
+        '{"images": ',
+        "",
+        "[]",
+        '{"annotations": []}',
+        '{"images": [{"file_name": "1.jpg"}]}',
+        "\xff",
+        '{"images": {}}',
+        '{"images": [], "annotations": 7}',
+    ],
 )
 def test_a_damaged_annotation_file_is_named(tmp_path, content):
     write_set(tmp_path, "train", [image(1)], [caption(1, 1)])
     (tmp_path / "annotations/captions_train.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=r"captions_train\.json"):
         CocoSource(params(tmp_path)).shard_count()
+
+
+@given(share=st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_a_file_cut_short_gives_what_stands_before_and_a_reject(share, tmp_path_factory):
+    root = tmp_path_factory.mktemp("cut")
+    write_set(
+        root, "train", [image(n) for n in range(4)], [caption(n, n) for n in range(4)],
+        [instance(n, n) for n in range(4)],
+    )  # fmt: skip
+    path = root / "annotations/instances_train.json"
+    content = path.read_bytes()
+    start = content.index(b"[") + 1  # before, it is no COCO file
+    path.write_bytes(content[: start + int(share * (len(content) - 1 - start))])
+    source = CocoSource(params(root))
+    rows = read_all(source)
+    assert [row["reason"] for row in rows["rejects"] if row["key"] == "file:instances_train.json"] == [
+        "file_cut_short"
+    ]
+    assert len(rows["images"]) == len(rows["captions"]) == 4, "the captions file lists them too"
+    assert source.rows_in(0) == sum(len(some) for some in rows.values())
+    accounted = len(rows["objects"]) + sum(row["key"].startswith("object:") for row in rows["rejects"])
+    if len(path.read_bytes()) > content.index(b'"categories"'):
+        assert accounted == 4, "the annotations were whole; without categories they are rejects"
 
 
 def test_the_source_is_picklable(tmp_path):

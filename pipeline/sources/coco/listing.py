@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.sources.coco.annotation_file import AnnotationFile, Row, read, rows_at
 
-Row = dict[str, Any]
-
-
-@dataclass
-class Shard:
-    """The rows of COCO's files that are dealt to one shard."""
-
-    set_name: str
-    images: list[Row]
-    """By id, each once."""
-    categories: dict[str, str]
-    """Names by id."""
-    has_captions: bool
-    """Whether the set has a captions file: if not, no image is to blame for having no caption."""
-    captions: list[tuple[str, Row]] = field(default_factory=list)
-    """(image id, annotation) of these images, in order of image and annotation id."""
-    objects: list[tuple[str, Row]] = field(default_factory=list)
-    """As captions."""
-    rejects: list[tuple[str, str, str]] = field(default_factory=list)
-    """(key, reason, message) of rows that are wrong whatever the pictures hold."""
-
-    def rows(self) -> int:
-        """Rows of COCO's files in this shard."""
-        return len(self.images) + len(self.captions) + len(self.objects) + len(self.rejects)
+_NONE = np.zeros((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -49,6 +27,53 @@ class SetFiles:
     def paths(self) -> list[Path]:
         """Those that are there."""
         return [path for path in (self.captions, self.instances) if path]
+
+
+@dataclass
+class Shard:
+    """Where the rows of COCO's files lie that are dealt to one shard."""
+
+    files: SetFiles
+    images: list[tuple[Path, int, int]]
+    """File and bytes of each image's first listing, by id."""
+    categories: dict[str, str]
+    """Names by id."""
+    captions: np.ndarray = field(default_factory=_NONE.copy)
+    """Bytes of these images' captions in their file, (rows, 2), in order of image and annotation id."""
+    objects: np.ndarray = field(default_factory=_NONE.copy)
+    """As captions."""
+    rejects: list[tuple[str, str, str]] = field(default_factory=list)
+    """(key, reason, message) of rows that are wrong whatever the pictures hold."""
+
+    @property
+    def set_name(self) -> str:
+        """The set that the shard is of."""
+        return self.files.name
+
+    @property
+    def has_captions(self) -> bool:
+        """Whether the set has a captions file: if not, no image is to blame for having no caption."""
+        return self.files.captions is not None
+
+    def rows(self) -> int:
+        """Rows of COCO's files in this shard."""
+        return len(self.images) + len(self.captions) + len(self.objects) + len(self.rejects)
+
+    def read_images(self) -> list[Row]:
+        """The images' rows."""
+        return [row for path, *place in self.images for row in rows_at(path, np.array([place]))]
+
+    def read_captions(self) -> list[tuple[str, Row]]:
+        """(image id, annotation) of the captions."""
+        return _with_images(rows_at(self.files.captions, self.captions))
+
+    def read_objects(self) -> list[tuple[str, Row]]:
+        """(image id, annotation) of the objects."""
+        return _with_images(rows_at(self.files.instances, self.objects))
+
+
+def _with_images(rows: list[Row]) -> list[tuple[str, Row]]:
+    return [(str(row.get("image_id")), row) for row in rows]
 
 
 def find_sets(root: Path, names: Iterable[str]) -> list[SetFiles]:
@@ -104,118 +129,94 @@ def _shards(sets: tuple[SetFiles, ...], shard_size: int, stamps: tuple) -> list[
 
 
 def _shards_of_set(files: SetFiles, shard_size: int, listed_before: set[str]) -> list[Shard]:
-    captions = read_json(files.captions) if files.captions else {}
-    instances = read_json(files.instances) if files.instances else {}
-    images, wrong = _unique_images(files, captions, instances)
+    captions, instances = (read(path) if path else None for path in (files.captions, files.instances))
+    images, wrong = _unique_images(captions, instances)
     elsewhere = listed_before & images.keys()
     for image_id in sorted(elsewhere, key=_id_order):
         del images[image_id]
         wrong.append((image_id, f"image {image_id} is in an earlier set too; that one is kept"))
     order = sorted(images, key=_id_order)
     listed_before.update(order)
-    categories = {
-        str(_id_of(row, files.instances, "categories")): str(row.get("name"))
-        for row in instances.get("categories", [])
-    }
     shards = [
         Shard(
-            files.name,
+            files,
             [images[image_id] for image_id in order[start : start + shard_size]],
-            categories,
-            has_captions=files.captions is not None,
+            instances.categories if instances else {},
         )
         for start in range(0, max(1, len(order)), shard_size)
     ]
-    shard_of = {image_id: shards[place // shard_size] for place, image_id in enumerate(order)}
+    shard_of = {image_id: place // shard_size for place, image_id in enumerate(order)}
     for image_id, message in wrong:
-        shard_of.get(image_id, shards[0]).rejects.append((f"image:{image_id}", "duplicate_image_id", message))
-    for kind, letter, path, rows in (
-        ("caption", "c", files.captions, captions.get("annotations", [])),
-        ("object", "o", files.instances, instances.get("annotations", [])),
-    ):
-        seen: set[str] = set()
-        for row in rows:
-            image_id, row_id = str(row.get("image_id")), str(_id_of(row, path, "annotations"))
-            shard = shard_of.get(image_id, shards[0])
-            key = f"{kind}:{image_id}/{letter}{row_id}"
-            if row_id in seen:
-                message = f"{kind} id {row_id} is listed twice; the first is kept"
-                shard.rejects.append((key, "duplicate_annotation_id", message))
-            elif image_id in shard_of:
-                (shard.captions if kind == "caption" else shard.objects).append((image_id, row))
-            elif image_id in elsewhere:
-                shard.rejects.append((key, "image_rejected", f"image {image_id} is in an earlier set too"))
-            else:
-                message = f"image {image_id} is not listed in the set {files.name}"
-                shard.rejects.append((key, "annotation_without_image", message))
-            seen.add(row_id)
-    for shard in shards:
-        shard.captions.sort(key=_annotation_order)
-        shard.objects.sort(key=_annotation_order)
+        shard = shards[shard_of.get(image_id, 0)]
+        shard.rejects.append((f"image:{image_id}", "duplicate_image_id", message))
+    for file, kind in ((captions, "caption"), (instances, "object")):
+        if file is None:
+            continue
+        if file.cut:
+            shards[0].rejects.append((f"file:{file.path.name}", "file_cut_short", file.cut))
+        for shard, places in zip(shards, _dealt(file, kind, shards, shard_of, elsewhere), strict=True):
+            setattr(shard, f"{kind}s", places)
     return shards
 
 
+def _dealt(
+    file: AnnotationFile, kind: str, shards: list[Shard], shard_of: dict[str, int], elsewhere: set[str]
+) -> Iterator[np.ndarray]:
+    """The places of a file's annotations, shard by shard; those that cannot be used become rejects."""
+    seen: set[str] = set()
+    dealt: list[list[tuple[str, str, int, int]]] = [[] for _ in shards]
+    for row in file.annotations():
+        image_id, row_id = row[:2]
+        number = shard_of.get(image_id, 0)
+        if row_id not in seen and image_id in shard_of:
+            dealt[number].append(row)
+        else:
+            key = f"{kind}:{image_id}/{kind[0]}{row_id}"
+            if row_id in seen:
+                reason = "duplicate_annotation_id"
+                message = f"{kind} id {row_id} is listed twice; the first is kept"
+            elif image_id in elsewhere:
+                reason, message = "image_rejected", f"image {image_id} is in an earlier set too"
+            else:
+                reason = "annotation_without_image"
+                message = f"image {image_id} is not listed in the set {shards[0].set_name}"
+            shards[number].rejects.append((key, reason, message))
+        seen.add(row_id)
+    for rows in dealt:
+        rows.sort(key=lambda row: (_id_order(row[0]), _id_order(row[1])))
+        yield np.array([row[2:] for row in rows], np.int64).reshape(-1, 2)
+
+
 def _unique_images(
-    files: SetFiles, captions: Row, instances: Row
-) -> tuple[dict[str, Row], list[tuple[str, str]]]:
-    """The set's images by id, and listings that contradict an earlier one as (id, message).
+    *files: AnnotationFile | None,
+) -> tuple[dict[str, tuple[Path, int, int]], list[tuple[str, str]]]:
+    """Where the set's images are listed, by id, and listings that contradict an earlier one as (id, message).
 
     COCO lists every image in both files: the same listing in the other file is the same image. Within one
     file, or with another file name or size, it is a duplicate.
     """
-    images: dict[str, Row] = {}
+    images: dict[str, tuple[Path, int, int]] = {}
+    says: dict[str, int] = {}
     wrong: list[tuple[str, str]] = []
-    for path, content in ((files.captions, captions), (files.instances, instances)):
-        seen: set[str] = set()
-        for row in content.get("images", []):
-            image_id = str(_id_of(row, path, "images"))
-            if image_id in seen or (image_id in images and _differ(images[image_id], row)):
-                message = f"image {image_id} is listed again, as {row.get('file_name')!r}; the first is kept"
-                wrong.append((image_id, message))
-            else:
-                images.setdefault(image_id, row)
-            seen.add(image_id)
+    for file in files:
+        if file is None:
+            continue
+        again = list(file.again)
+        for image_id, listed in file.images.items():
+            if image_id in images and says[image_id] != listed.says:
+                (row,) = rows_at(file.path, np.array([[listed.start, listed.end]]))
+                again.append((image_id, str(row.get("file_name"))))
+            elif image_id not in images:
+                images[image_id] = file.path, listed.start, listed.end
+                says[image_id] = listed.says
+        wrong += [
+            (image_id, f"image {image_id} is listed again, as {name!r}; the first is kept")
+            for image_id, name in again
+        ]
     return images, wrong
-
-
-def _differ(one: Row, other: Row) -> bool:
-    return any(one.get(name) != other.get(name) for name in ("file_name", "width", "height"))
-
-
-def _id_of(row: Any, path: Path | None, list_name: str) -> Any:
-    if not isinstance(row, dict) or not isinstance(row.get("id"), (int, str)):
-        raise UserError(f"{path}: an entry of `{list_name}` has no id: {str(row)[:200]}. Each needs one.")
-    return row["id"]
 
 
 def _id_order(identifier: str) -> tuple[int, int, str]:
     """Numbers in order of size, then everything else by its letters."""
     is_number = identifier.isascii() and identifier.isdigit()
     return (0, int(identifier), identifier) if is_number else (1, 0, identifier)
-
-
-def _annotation_order(pair: tuple[str, Row]) -> tuple:
-    image_id, row = pair
-    return _id_order(image_id), _id_order(str(row["id"]))
-
-
-def read_json(path: Path) -> Row:
-    """An annotation file.
-
-    Raises:
-        UserError: it is cut short, is no JSON, or is not laid out as COCO's files are.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(
-            f"{path} is not whole JSON ({error}). It was cut short or damaged: fetch or copy it again."
-        ) from error
-    if not isinstance(content, dict):
-        raise UserError(
-            f"{path} holds a {type(content).__name__}; COCO's files hold one object with `images`."
-        )
-    for name in ("images", "annotations", "categories"):
-        if not isinstance(content.get(name, []), list) or (name == "images" and name not in content):
-            raise UserError(f"{path} has no list `{name}`: it is no COCO captions or instances file.")
-    return content

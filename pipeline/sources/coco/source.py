@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pipeline.params import SourceParams
 from pipeline.sources.boxes import clipped_box
 from pipeline.sources.coco import listing, picture_files
-from pipeline.sources.coco.listing import Row
+from pipeline.sources.coco.annotation_file import Row
 from pipeline.sources.files import content_of, displayed_size
 from pipeline.sources.reasons import REASONS, UnusableRowError
 from pipeline.sources.rows import lot, text_of
@@ -28,6 +28,9 @@ from pipeline.sources.segmentations import mask_of
 from pipeline.tables import digests, schemas
 from pipeline.tables.rejects import Rejects
 from pipeline.tables.shards import Tables
+
+Pairs = list[tuple[str, Row]]
+"""(image id, annotation)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class CocoSource:
                 picture_files.size_in_bytes(root, shard.set_name, row.get("file_name")),
             ]
             for shard in self._shards()
-            for row in shard.images
+            for row in shard.read_images()
         ]
         settings = [list(coco.splits.items()), coco.validation_share, self.params.shard_size]
         return digests.of_value(["coco", settings, annotations, pictures])
@@ -74,21 +77,26 @@ class CocoSource:
         rejects = Rejects("ingest", REASONS)
         for key, reason, message in listed.rejects:
             rejects.add(key, reason, message)
-        images, lost = self._images(listed, rejects)
+        captions, objects = listed.read_captions(), listed.read_objects()
+        images, lost = self._images(listed, captions, rejects)
         return {
             "images": schemas.from_rows("images", list(images.values())),
-            "captions": schemas.from_rows("captions", _captions(listed, lost, rejects)),
-            "objects": schemas.from_rows("objects", _objects(listed, images, lost, rejects)),
+            "captions": schemas.from_rows("captions", _captions(captions, lost, rejects)),
+            "objects": schemas.from_rows(
+                "objects", _objects(objects, listed.categories, images, lost, rejects)
+            ),
             "conversations": schemas.empty("conversations"),
             "rejects": rejects.table(),
         }
 
-    def _images(self, listed: listing.Shard, rejects: Rejects) -> tuple[dict[str, Row], dict[str, str]]:
+    def _images(
+        self, listed: listing.Shard, captions: Pairs, rejects: Rejects
+    ) -> tuple[dict[str, Row], dict[str, str]]:
         """Rows of usable images by id, and for the others the code that their annotations get."""
-        described = {image_id for image_id, row in listed.captions if text_of(row.get("caption"))}
+        described = {image_id for image_id, row in captions if text_of(row.get("caption"))}
         images: dict[str, Row] = {}
         lost: dict[str, str] = {}
-        for row in listed.images:
+        for row in listed.read_images():
             image_id = str(row["id"])
             try:
                 if listed.has_captions and image_id not in described:
@@ -128,9 +136,9 @@ class CocoSource:
         return "validation" if is_held_back else split
 
 
-def _captions(listed: listing.Shard, lost: Mapping[str, str], rejects: Rejects) -> list[Row]:
+def _captions(listed: Pairs, lost: Mapping[str, str], rejects: Rejects) -> list[Row]:
     captions = []
-    for image_id, row in listed.captions:
+    for image_id, row in listed:
         caption_id = f"{image_id}/c{row['id']}"
         if not text_of(row.get("caption")):
             rejects.add(f"caption:{caption_id}", "caption_empty")
@@ -142,15 +150,19 @@ def _captions(listed: listing.Shard, lost: Mapping[str, str], rejects: Rejects) 
 
 
 def _objects(
-    listed: listing.Shard, images: Mapping[str, Row], lost: Mapping[str, str], rejects: Rejects
+    listed: Pairs,
+    categories: Mapping[str, str],
+    images: Mapping[str, Row],
+    lost: Mapping[str, str],
+    rejects: Rejects,
 ) -> list[Row]:
     objects = []
-    for image_id, row in listed.objects:
+    for image_id, row in listed:
         object_id = f"{image_id}/o{row['id']}"
         try:
             if image_id in lost:
                 raise UnusableRowError(lost[image_id])
-            objects.append(_object(object_id, images[image_id], row, listed.categories))
+            objects.append(_object(object_id, images[image_id], row, categories))
         except UnusableRowError as error:
             rejects.add(f"object:{object_id}", error.reason, str(error))
     return objects
