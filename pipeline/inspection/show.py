@@ -59,16 +59,17 @@ def heading(found: Dataset, rows: int) -> RenderableType:
 
 def origin(found: Dataset, force_digest: bool = False) -> RenderableType:
     """Digests of the content, the parameters and the inputs, and the settings that DVC recorded."""
-    lines = grid("left", "left", "left")
+    lines = grid("left", "left")
     lines.columns[0].style = "dim"
-    lines.columns[2].style = "dim"
     content = found.content_digest(force_digest)
-    if content or found.path.is_dir():
-        lines.add_row("content", content or "not read", "" if content else "large: --digest reads all of it")
-    lines.add_row("parameters", found.made_from.params or "–", "")
+    if content:
+        lines.add_row("content", content)
+    elif found.path.is_dir():
+        lines.add_row("content", Text("large, not read: --digest reads all of it", style="dim"))
+    lines.add_row("parameters", found.made_from.params or "–")
     for name, digest, known in found.inputs():
         style = "yellow" if known.startswith("has changed") else "dim"
-        lines.add_row(f"input {name}", digest, Text(known, style=style))
+        lines.add_row(f"input {name}", Text.assemble(digest, ("  " + known if known else "", style)))
     recorded = describe.settings(found.folder)
     if recorded is None:
         return lines

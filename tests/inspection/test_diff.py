@@ -66,7 +66,7 @@ def test_a_dataset_does_not_differ_from_itself(made: Path, name: str) -> None:
 
 
 def test_two_tables_are_not_compared(made: Path) -> None:
-    with pytest.raises(UserError, match="holds captions and .* holds phrases"):
+    with pytest.raises(UserError, match=r"holds captions and .* holds phrases"):
         diff.of(Dataset(made / "captions"), Dataset(made / "phrases"))
 
 
