@@ -33,6 +33,10 @@ class OptimisationParams(Section):
     steps: Positive = Field(description="Optimiser steps.")
     batch_images: Positive = Field(description="Images a step.")
     turns: Positive = Field(description="Captions or conversations an image and step.")
+    mean_over: Literal["tokens", "turns"] = Field(
+        description="The answers' loss is a mean over tokens, as in LLaVA, or turns: short ones then count"
+        " as much as long ones."
+    )
     learning_rate: float = Field(gt=0, description="Peak learning rate; cosine decay.")
     warmup: Share = Field(description="Share of the steps that the learning rate rises in.")
     weight_decay: float = Field(ge=0)

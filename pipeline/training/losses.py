@@ -49,13 +49,21 @@ PATCH_LOSSES = {"cosine": cosine_patch_loss}
 
 
 def token_loss(
-    hidden_XLD: torch.Tensor, head: torch.nn.Module, labels_XL: torch.Tensor
+    hidden_XLD: torch.Tensor, head: torch.nn.Module, labels_XL: torch.Tensor, mean_over: str = "tokens"
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Summed next-token cross-entropy and the number of labelled tokens; labels of -100 do not count.
+    """Next-token cross-entropy as a sum and the number to divide it by; labels of -100 do not count.
+
+    With ``mean_over="tokens"`` that is the sum over labelled tokens and their number; with ``"turns"`` the sum
+    of each turn's mean and the number of turns that have a label, so that a one-word answer weighs as much as
+    a long caption.
 
     Only labelled positions go through the head, so that the logits of prompts are never built.
     """
     targets = labels_XL[..., 1:]
     labelled = targets != -100
     logits = head(hidden_XLD[..., :-1, :][labelled])
-    return F.cross_entropy(logits.float(), targets[labelled], reduction="sum"), labelled.sum()
+    losses = F.cross_entropy(logits.float(), targets[labelled], reduction="none")
+    if mean_over == "tokens":
+        return losses.sum(), labelled.sum()
+    lengths = labelled.sum(-1, keepdim=True)
+    return (losses / lengths.expand_as(targets)[labelled]).sum(), (lengths > 0).sum()

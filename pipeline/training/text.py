@@ -93,45 +93,27 @@ def _numbers(image_ids: list[str], number: Mapping[str, int]) -> np.ndarray:
     return np.fromiter((number.get(image, -1) for image in image_ids), np.int64, len(image_ids))
 
 
-LISTINGS = (
-    ("List everything with its box.", "{look} {label} {box}"),
-    ("Say what is in each box.", "{box} {look} {label}"),
-    ("Say what everything looks like.", "{label} {look}"),
-)
-"""Prompts, and what is said of each object: what a scene in words says, put the other way round."""
+LIST = "List everything with its box."
+LISTINGS = 2
+"""Times that a scene is listed again."""
 
 
 def listings(data: Path, split: str, boxes: BoxFormat, seed: int) -> Iterator[list[dict]]:
-    """Turns that list a scene again, in another order and form: rows like those of `conversations`.
+    """Turns that list a scene again, in another order: rows like those of `conversations`.
 
     Ordinary text says things more than once, and from that language models learn to look a thing up in what
-    they read: by its name, its place or its looks. The conversations alone ask for so little of it that a
-    small model takes thousands of steps to learn to.
+    they read. The conversations alone ask for so little of it that a small model takes thousands of steps to
+    learn to.
     """
     folders = (data / "objects", data / "images")
     generator = np.random.default_rng([seed, 6])
     for table, images in zip(*map(dataset.iter_parts, folders), strict=True):
         sizes = sizes_of(images.filter(pc.equal(images["split"], split)))
-        scenes: dict[str, list[dict]] = {}
-        for row in table.select(["image_id", "label", "attributes", "box"]).to_pylist():
-            image = row["image_id"]
-            if image in sizes:
-                words = {
-                    "look": " ".join(row["attributes"]),
-                    "label": row["label"],
-                    "box": boxes.render(row["box"], *sizes[image]),
-                }
-                scenes.setdefault(image, []).append(words)
+        scenes = objects_in_words(table, sizes, boxes)
         yield [
-            {
-                "image_id": image,
-                "prompt": prompt,
-                "reference": "; ".join(
-                    " ".join(form.format(**found[k]).split()) for k in generator.permutation(len(found))
-                ),
-            }
-            for image, found in scenes.items()
-            for prompt, form in LISTINGS
+            {"image_id": image, "prompt": LIST, "reference": in_order(entries, generator)}
+            for image, entries in scenes.items()
+            for _ in range(LISTINGS)
         ]
 
 
@@ -143,15 +125,26 @@ def scenes_in_words(
     This is what the language model learns the tasks from before it ever sees an image, and the ceiling of
     evaluation: what a perfect reading of the image would tell it.
     """
-    wanted = set(images)
+    wanted = {image: sizes[image] for image in images}
     found: dict[str, list[str]] = {}
     for table in dataset.iter_parts(objects):
-        for row in table.select(["image_id", "label", "attributes", "box"]).to_pylist():
-            image = row["image_id"]
-            if image in wanted:
-                name = " ".join([*row["attributes"], row["label"]])
-                found.setdefault(image, []).append(f"{name} {boxes.render(row['box'], *sizes[image])}")
+        found |= objects_in_words(table, wanted, boxes)
     for index, image in enumerate(images):
-        entries = found.get(image, [])
-        order = np.random.default_rng([seed, 4, index]).permutation(len(entries))
-        yield "; ".join(entries[k] for k in order)
+        yield in_order(found.get(image, []), np.random.default_rng([seed, 4, index]))
+
+
+def objects_in_words(
+    objects: pa.Table, sizes: Mapping[str, tuple[int, int]], boxes: BoxFormat
+) -> dict[str, list[str]]:
+    """Each object as text, by image, of the images in ``sizes``: ``red cup <b01> <b02> <b05> <b07>``."""
+    found: dict[str, list[str]] = {}
+    for row in objects.select(["image_id", "label", "attributes", "box"]).to_pylist():
+        if size := sizes.get(row["image_id"]):
+            name = " ".join([*row["attributes"], row["label"]])
+            found.setdefault(row["image_id"], []).append(f"{name} {boxes.render(row['box'], *size)}")
+    return found
+
+
+def in_order(entries: Sequence[str], generator: np.random.Generator) -> str:
+    """Entries as one text, in an order drawn at random."""
+    return "; ".join(entries[k] for k in generator.permutation(len(entries)))

@@ -35,8 +35,11 @@ class PatchAlignedTrainer(Trainer):
     Batches are those of `pipeline.training.batches.Collator`: features of the frozen encoder, and turns.
     """
 
-    def __init__(self, *args, before_image: list[int], patch_loss: PatchLossParams | None, **kwargs) -> None:
+    def __init__(
+        self, *args, before_image: list[int], patch_loss: PatchLossParams | None, mean_over: str, **kwargs
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._mean_over = mean_over
         self._before_image = torch.tensor(before_image, dtype=torch.long)
         self._patch_loss = patch_loss
         self.parts: dict[str, list[torch.Tensor]] = {}
@@ -50,7 +53,9 @@ class PatchAlignedTrainer(Trainer):
 
     def _loss(self, model: LlavaForConditionalGeneration, inputs: dict) -> torch.Tensor:
         tokens_BND = llava.project(model, inputs["features"])
-        caption = caption_loss(model, self._before_image.to(tokens_BND.device), tokens_BND, inputs)
+        caption = caption_loss(
+            model, self._before_image.to(tokens_BND.device), tokens_BND, inputs, self._mean_over
+        )
         self.parts.setdefault("caption_loss", []).append(caption.detach())
         loss = caption
         if self._patch_loss is not None:
@@ -93,14 +98,18 @@ class PatchAlignedTrainer(Trainer):
 
 
 def caption_loss(
-    model: LlavaForConditionalGeneration, before_image: torch.Tensor, tokens_BND: torch.Tensor, inputs: dict
+    model: LlavaForConditionalGeneration,
+    before_image: torch.Tensor,
+    tokens_BND: torch.Tensor,
+    inputs: dict,
+    mean_over: str = "tokens",
 ) -> torch.Tensor:
-    """Mean cross-entropy of the answers' tokens, each turn behind its image alone."""
+    """Mean cross-entropy of the answers, over tokens or turns, each turn behind its image alone."""
     decoder, embed = llava.decoder_of(model), model.get_input_embeddings()
     cache = read_prefix(decoder, llava.prefix_embeddings(model, before_image, tokens_BND))
     sums, counts = zip(
         *[
-            token_loss(read_turns(decoder, cache, embed(ids)), model.lm_head, labels)
+            token_loss(read_turns(decoder, cache, embed(ids)), model.lm_head, labels, mean_over)
             for ids, labels in zip(inputs["ids"], inputs["labels"], strict=True)
         ],
         strict=True,
@@ -211,6 +220,7 @@ def train(
         callbacks=[Curve(curve), *(callbacks or [])],
         before_image=before_image,
         patch_loss=patch_loss,
+        mean_over=settings.mean_over,
     )
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)

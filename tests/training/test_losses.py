@@ -137,3 +137,21 @@ def test_the_first_token_is_never_predicted():
     labels[..., 0] = 1
     summed, count = token_loss(torch.randn(1, 1, 3, 4), torch.nn.Linear(4, 7), labels)
     assert (summed.item(), count.item()) == (0, 0)
+
+
+def test_over_turns_a_short_answer_counts_as_much_as_a_long_one():
+    torch.manual_seed(0)
+    hidden, head = torch.randn(2, 3, 6, 4), torch.nn.Linear(4, 7)
+    labels = torch.randint(0, 7, (2, 3, 6))
+    labels[0, 0] = -100  # a turn of padding alone
+    labels[0, 1, 2:] = -100  # a turn of one token
+    labels[1, 2, :4] = -100  # a turn of two
+    summed, count = token_loss(hidden, head, labels, "turns")
+    turns = [
+        F.cross_entropy(head(hidden[b, t, :-1]), labels[b, t, 1:], ignore_index=-100)
+        for b in range(2)
+        for t in range(3)
+        if (b, t) != (0, 0)
+    ]
+    assert count.item() == 5
+    torch.testing.assert_close(summed / count, torch.stack(turns).mean())

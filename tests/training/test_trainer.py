@@ -24,8 +24,9 @@ from pipeline.training.turns import Turns
 IMAGES, PATCHES = 8, 16
 CAPTIONS = ["a red cup and a blue star .", "two cups", "a green box , left of a star", "none"]
 SETTINGS = OptimisationParams(
-    steps=8, batch_images=2, turns=2, learning_rate=0.02, warmup=0.25, weight_decay=0.01, save_every=3
-)
+    steps=8, batch_images=2, turns=2, mean_over="tokens", learning_rate=0.02, warmup=0.25, weight_decay=0.01,
+    save_every=3,
+)  # fmt: skip
 ALIGNED = PatchLossParams(form="cosine", beta=2.0, words="phrase")
 
 
