@@ -34,8 +34,7 @@ REASONS = {
     "image_unreadable": "the image could not be read",
 }
 _SETTING = "ground.tags"
-_CAPTION = "/tags"
-_BETWEEN = ", "
+_CAPTION, _BETWEEN = schemas.TAGS_CAPTION, schemas.BETWEEN_TAGS
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.tables import dataset
+from pipeline.tables import dataset, schemas
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def by_id(folder: Path, column: str, values: Iterable[str]) -> dict[str, dict[st
 def phrases(data: Path, phrase_ids: Iterable[str]) -> dict[str, Phrase]:
     """Phrases by id, each joined with its caption, image and regions."""
     found = by_id(data / "phrases", "phrase_id", phrase_ids)
-    captions = by_id(data / "captions", "caption_id", (row["caption_id"] for row in found.values()))
+    captions = _captions(data, {row["caption_id"] for row in found.values()})
     images = by_id(data / "images", "image_id", (row["image_id"] for row in found.values()))
     regions: dict[str, list[dict[str, Any]]] = {phrase_id: [] for phrase_id in found}
     for region in rows(data / "regions", "phrase_id", found):
@@ -67,12 +67,24 @@ def phrases(data: Path, phrase_ids: Iterable[str]) -> dict[str, Phrase]:
         phrase_id: Phrase(
             phrase_id=phrase_id,
             text=row["text"],
-            caption=captions[row["caption_id"]]["text"],
+            caption=captions[row["caption_id"]],
             span=(row["start"], row["end"]),
             image=images[row["image_id"]],
             regions=regions[phrase_id],
         )
         for phrase_id, row in found.items()
+    }
+
+
+def _captions(data: Path, caption_ids: set[str]) -> dict[str, str]:
+    """Texts of captions by id; those made of an image's tags are in no table, and are the tags joined."""
+    of_tags = {name for name in caption_ids if name.endswith(schemas.TAGS_CAPTION)}
+    written = by_id(data / "captions", "caption_id", caption_ids - of_tags)
+    tags: dict[str, list[str]] = {name: [] for name in of_tags}
+    for row in rows(data / "phrases", "caption_id", of_tags):
+        tags[row["caption_id"]].append(row["text"])
+    return {name: row["text"] for name, row in written.items()} | {
+        name: schemas.BETWEEN_TAGS.join(texts) for name, texts in tags.items()
     }
 
 

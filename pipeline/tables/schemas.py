@@ -17,6 +17,8 @@ import pyarrow as pa
 
 SCHEMA_VERSION = "1"
 SPLITS = ("train", "validation", "test")
+# What ends the name of a caption that is no text of the source's but an image's tags, and what joins them.
+TAGS_CAPTION, BETWEEN_TAGS = "/tags", ", "
 WORD_ROLES = ("head", "compound", "attribute", "number")
 
 BOX = pa.list_(pa.float32(), 4)
