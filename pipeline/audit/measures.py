@@ -140,7 +140,8 @@ def _estimate(sums: _Sums, weights: np.ndarray) -> Estimate:
     images = int((sums.under > 0).sum())
     if value in (0.0, 1.0):
         slack = 1 - _TAIL ** (1 / images)
-        return Estimate(value, *((0.0, slack) if value == 0.0 else (1 - slack, 1.0)), n)
+        low, high = (0.0, slack) if value == 0.0 else (1 - slack, 1.0)
+        return Estimate(value, low, high, n)
     over, under = weights @ sums.over, weights @ sums.under
     ratios = over[under > 0] / under[under > 0]  # a rare group may be in no image that was drawn
     low, high = np.quantile(ratios, [_TAIL, 1 - _TAIL]) if len(ratios) else (value, value)
