@@ -87,8 +87,14 @@ def main(
 def block_of(stage: str, data: Path) -> Block:
     """The stage's block on the made tables."""
     if stage == "ground":
-        names = ("images", "captions", "phrases", "objects")
-        return GroundBlock(DatasetAnnotator(RULE), *(data / name for name in names), root=data)
+        return GroundBlock(
+            DatasetAnnotator(RULE),
+            data / "images",
+            data / "captions",
+            data / "phrases",
+            data / "objects",
+            root=data,
+        )
     return PatchWordsBlock(
         data / "images", data / "phrases", data / "regions", data / "models" / "encoder", COVER
     )
