@@ -34,8 +34,8 @@ class Member:
 def build(image: Row, rejected: list[Row], members: list[Member], params: PatchWordsParams) -> dict[str, Any]:
     """All that the page shows of an image, given as a row of ``images``.
 
-    ``rejected``: the rejects that are about it. Captions are the first member's. ``params``: the settings by which an annotator's own coverage
-    is worked out where the table holds only that of several annotators together.
+    ``rejected``: the rejects that are about it. Captions are the first member's. ``params``: the settings by
+    which an annotator's own coverage is worked out where the table holds only that of several together.
     """
     own = members[0]
     image_id = image["image_id"]
