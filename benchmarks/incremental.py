@@ -2,9 +2,9 @@
 
     python -m benchmarks.incremental --images 2000
 
-A CLIP of the shape of ViT-B/32 (random weights: the work is the same) grounds made pictures with three phrases
-each by the source ``open_clip``, four times: from nothing, with 1 % more, with another threshold, and again.
-``--cold`` compares each result with one that nothing was kept for, which takes longer than all the rest.
+A CLIP of the shape of ViT-B/32 (random weights: the work is the same) grounds made pictures with three
+phrases each by the source ``open_clip``, four times: from nothing, with 1 % more, with another threshold, and
+again. ``--cold`` compares each result with one that nothing was kept for; it takes longer than all the rest.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ it sees: an SQLite file, and ``about.json``, which says what the digest stands f
 
 SQLite's own locks and journal make this safe with several processes and a kill at any moment. The journal is
 the classic one, which works on a network disk that has working locks, as NFS 4 and Lustre do.
+
+    python -m pipeline.grounding.kept                   # what is kept, and how large it is
+    python -m pipeline.grounding.kept --most-gb 20      # deletes what was not used for longest
 """
 
 from __future__ import annotations
@@ -20,8 +23,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.console import run_command
 from pipeline.errors import UserError
 from pipeline.tables import digests
 
@@ -175,3 +183,34 @@ def prune(root: Path, most_bytes: int) -> list[Path]:
 
 def _last_used(folder: Path) -> tuple[int, str]:
     return folder.stat().st_mtime_ns, folder.name
+
+
+def main() -> None:
+    """List what is kept, and delete what was not used for longest, if a size is given."""
+
+    def command(
+        most_gb: Annotated[float | None, typer.Option(min=0, help="Delete until no more is left.")] = None,
+        root: Annotated[Path, typer.Option(help="Folder of the kept values.")] = Path(".work") / FOLDER,
+    ) -> None:
+        if most_gb is not None:
+            for folder in prune(root, int(most_gb * 1e9)):
+                print(f"deleted {folder}")
+        table = Table("source", "settings", "values", "MB", "folder", box=None, pad_edge=False)
+        for folder, about, size in listing(root):
+            settings = ", ".join(f"{name} {value}" for name, value in about.get("settings", {}).items())
+            table.add_row(
+                str(about.get("source")),
+                settings,
+                f"{len(Kept(folder)):,}",
+                f"{size / 1e6:,.1f}",
+                folder.name,
+            )
+        Console().print(table)
+
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    app(standalone_mode=False)
+
+
+if __name__ == "__main__":
+    run_command(main)
