@@ -79,7 +79,7 @@ def table(found: Dataset, asked: Asked, digest: bool, root: Path | None) -> None
         out.print(show.section("columns", show.schema(found)))
         out.print(show.section("made from", show.origin(found, digest)))
         if counted := distributions.of(found):
-            out.print(show.section("distributions", show.distributions(counted)))
+            out.print(show.section("distributions", show.distributions(counted, out.width)))
     rows = chosen.rows(asked.limit(SHOWN_ROWS)).to_pylist()
     title = f"rows, the first {len(rows)}"
     if asked.is_filter:

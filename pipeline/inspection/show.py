@@ -19,6 +19,8 @@ from pipeline.inspection.distributions import Histogram, Tally
 
 LOG_WIDTH = 110
 """Columns, where there is no terminal to fit."""
+WIDE = 90
+QUANTILES = {"min": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "max": 1.0}
 SHOWN_VALUES = 6
 BAR_CELLS = 20
 
@@ -99,11 +101,15 @@ def schema(found: Dataset) -> RenderableType:
     return Group(table, Text(f"in --where also: {listed}", style="dim italic"))
 
 
-def distributions(results: Sequence[Histogram | Tally]) -> RenderableType:
-    """Numbers with their mean, quantiles and shape; values with their shares."""
+def distributions(results: Sequence[Histogram | Tally], width: int = LOG_WIDTH) -> RenderableType:
+    """Numbers with their mean, quantiles and shape; values with their shares.
+
+    On less than `WIDE` columns only the mean, the median and the shape are given.
+    """
+    titles = QUANTILES if width >= WIDE else {"median": 0.5}
     numbers = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    numbers.add_column("")
-    for title in ("mean", "min", "5 %", "median", "95 %", "max"):
+    numbers.add_column("", min_width=20)
+    for title in ("mean", *titles):
         numbers.add_column(title, justify="right", no_wrap=True)
     numbers.add_column("min to max", no_wrap=True, style="cyan")
     numbers.add_column("of", justify="right", no_wrap=True, style="dim")
@@ -116,7 +122,7 @@ def distributions(results: Sequence[Histogram | Tally]) -> RenderableType:
                 tallies.add_row(*row)
         elif each.counts:
             unit = f", {each.unit}" if each.unit else ""
-            quantiles = (each.quantile(share) for share in (0, 0.05, 0.5, 0.95, 1))
+            quantiles = (each.quantile(share) for share in titles.values())
             numbers.add_row(
                 f"{each.label}{unit}",
                 f"{each.mean():.2f}",
