@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,15 @@ class ReportParams(Section):
 class ComputeParams(Section):
     """Where the shards run. Changes no result, so no stage depends on it."""
 
-    runner: Literal["threads", "processes"] = Field(description="What the shards are given to.")
-    workers: Positive = Field(description="Shards at a time.")
+    runner: Literal["threads", "processes", "dask", "ray"] = Field(
+        description="What the shards are given to."
+    )
+    address: str | None = Field(
+        None,
+        description="Of a running Dask scheduler or Ray cluster; none: one of `workers` on this machine.",
+    )
+    workers: Positive = Field(description="Shards at a time on this machine.")
+    gpus: Annotated[int, Field(ge=0)] = Field(
+        0, description="GPUs that worker processes share out, one each; 0: they see all there are."
+    )
     threads: int = Field(ge=0, description="Threads of a training stage on a CPU; 0: one a core.")
