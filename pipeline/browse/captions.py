@@ -55,8 +55,11 @@ def segments(text: str, marks: Marks) -> list[dict[str, Any]]:
     source, the ids of the phrases that it belongs to) and ``left_out`` (why the parse left it, or None). What
     stands in a phrase without being one of its words, such as "of", lights the phrase too.
     """
-    spans = [*marks.phrases, *marks.words, *marks.left_out]
-    cuts = {0, len(text), *(each[0] for each in spans), *(each[1] for each in spans)}
+    cuts = {0, len(text)}
+    for start, end, *_ in (*marks.phrases, *marks.words):
+        cuts |= {start, end}
+    for start, end, _ in marks.left_out:
+        cuts |= {start, end}
     pieces = []
     for start, end in pairwise(sorted(cut for cut in cuts if 0 <= cut <= len(text))):
         inside = [each for each in marks.words if each[0] <= start and end <= each[1]]

@@ -7,12 +7,13 @@ most of a second: too much of the three in which the page has to open. What is h
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Column = pa.ChunkedArray | pa.Array
+Column: TypeAlias = pa.ChunkedArray | pa.Array
 
 
 def numbers(column: Column) -> np.ndarray:

@@ -23,7 +23,8 @@ def rejects(index: Index, stage: str, reason: str, offset: int, limit: int) -> d
     tables = index.store.rejects
     if stage and stage not in tables:
         raise UserError(f"There are no rejects of a stage {stage!r}, only of {', '.join(tables)}.")
-    total, rows = 0, []
+    total = 0
+    rows: list[dict[str, Any]] = []
     for name, table in tables.items():
         if stage and name != stage:
             continue
