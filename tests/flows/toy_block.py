@@ -1,6 +1,7 @@
 """A block that is quick, and that fails in the ways that blocks fail. Each shard: ten in, seven out."""
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,9 @@ class ToyBlock:
             raise UserError("source.path: found nothing at data/raw.")
         if how == "missing":
             raise FileNotFoundError("gone.jpg")
+        if how == "killed once":
+            mood.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
         if how == "killed":
             os._exit(9)
         if how == "slow":
