@@ -33,6 +33,11 @@ class Opened:
         self.index = Index(store.load(data))
         self.grids = Grids(data)
         self.members = [Member(data.name or str(data), self.index.store, self.grids)]
+        if self.members[0].name in compare:
+            raise UserError(
+                f"The dataset itself is called {data.name!r}, after its folder: give what it is compared with"
+                " another NAME."
+            )
         for name, path in compare.items():
             grids = Grids(path)
             self.members.append(

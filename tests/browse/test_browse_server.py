@@ -103,6 +103,11 @@ def test_a_dataset_to_compare_with_follows_and_is_lit_by_the_same_words(data, tm
     assert answer["sources"][1]["x"] == answer["sources"][0]["x"]
 
 
+def test_what_is_compared_needs_a_name_of_its_own(data):
+    with pytest.raises(UserError, match="another NAME"):
+        open_client(data, data=data)
+
+
 def test_similarity_maps_of_both_arms(client):
     answer = client.get("/api/similarity", params={"phrase": "last/c0/p0"}).json()
     assert [each["name"] for each in answer["maps"]] == [

@@ -6,7 +6,7 @@ import { Gallery } from "./gallery.js";
 import { listenForKeys } from "./keys.js";
 import { LeftOut } from "./left_out.js";
 import { Scene } from "./scene.js";
-import { address, change, now, onChange } from "./state.js";
+import { address, now, onChange } from "./state.js";
 import { drawTables } from "./tables.js";
 
 const VIEWS = [
