@@ -19,7 +19,7 @@ from pipeline.errors import UserError
 from pipeline.tables import dataset, schemas
 
 
-def open_client(data, **compare):
+def open_client(data, /, **compare):
     made = service.Service(data, data.parent / "raw", compare, browse_made.RULES)
     return TestClient(server.make(made), base_url="http://127.0.0.1:8365")
 
