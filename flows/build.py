@@ -90,7 +90,7 @@ def _check(plan: Plan, edits: Mapping[str, Any], text: str) -> None:
     if unknown := [stage for stage in plan.stages if stage not in forms.stages()]:
         raise UserError(f"dvc.yaml has no stage {', '.join(unknown)}; it has {', '.join(forms.stages())}.")
     source = settings.leaves(settings.tree(text))["source.name"]
-    if "source.scenes.train" in plan.edits and edits.get("source.scenes.train") and source != "scenes":
+    if "source.scenes.train" in edits and source != "scenes":
         raise UserError(
             f"Number of samples: found {edits['source.scenes.train']}, but source.name is {source}, which"
             " comes as large as it is; leave it empty, or choose a profile whose source is scenes."

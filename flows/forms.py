@@ -7,14 +7,40 @@ from the UI or over REST, against the same schema before a run starts.
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from flows import PROJECT
 from pipeline import profiles
 from pipeline.params import GroundParams, Params
+
+
+class _Empty:
+    """Stands for a field that is left empty.
+
+    Not None: a schema's default of null makes the form send null, which the same schema then refuses. What
+    has no JSON leaves the schema without a default, and the form sends nothing.
+    """
+
+    def __repr__(self) -> str:
+        return "empty"
+
+    def __reduce__(self) -> str:
+        return "EMPTY"
+
+
+EMPTY: Any = _Empty()
+warnings.filterwarnings("ignore", "Default value empty", PydanticJsonSchemaWarning)
+
+
+def _value(field: Any) -> Any:
+    """What the flow is given for a field: None if it is left empty."""
+    return None if field is EMPTY else field
+
 
 KEPT = "Left empty, it stays as params.yaml has it."
 
@@ -30,11 +56,11 @@ def _setting(key: str) -> dict[str, Any]:
     return at
 
 
-def _field(schema: dict[str, Any], title: str, help: str) -> tuple[Any, Any]:
+def _field(schema: dict[str, Any], title: str, help: str) -> tuple[Any, ...]:
     """What makes a field: its schema, and what Prefect would otherwise put the parameter's name over."""
     shown = {"title": title, "description": help}
     limits = {name: value for name, value in schema.items() if name not in ("title", "description")}
-    return WithJsonSchema(limits), Field(json_schema_extra=shown)
+    return BeforeValidator(_value), WithJsonSchema(limits), Field(json_schema_extra=shown)
 
 
 def _sources() -> str:
@@ -52,7 +78,7 @@ def stages() -> list[str]:
     return list(document["stages"])
 
 
-def _of(key: str, title: str, note: str = "") -> tuple[Any, Any]:
+def _of(key: str, title: str, note: str = "") -> tuple[Any, ...]:
     """The field of a setting: its own help text, and what it means to leave it empty."""
     schema = _setting(key)
     return _field(schema, title, " ".join(filter(None, [schema.get("description"), note, KEPT])))

@@ -19,13 +19,13 @@ EVALUATION = ["report"]
 
 @flow(name="rebuild", persist_result=False)
 def rebuild(
-    profile: forms.Profile = None,
-    annotation_source: forms.AnnotationSource = None,
-    samples: forms.Samples = None,
-    stages: forms.Stages = None,
-    seed: forms.Seed = None,
+    profile: forms.Profile = forms.EMPTY,
+    annotation_source: forms.AnnotationSource = forms.EMPTY,
+    samples: forms.Samples = forms.EMPTY,
+    stages: forms.Stages = forms.EMPTY,
+    seed: forms.Seed = forms.EMPTY,
     where: forms.Where = build.IN_PLACE,
-    experiment: forms.Name = None,
+    experiment: forms.Name = forms.EMPTY,
 ) -> State[None]:
     """Bring the pipeline up to date: only what has changed is built anew."""
     edits = _edits(annotation_source, samples, seed)
@@ -34,12 +34,12 @@ def rebuild(
 
 @flow(name="annotate", persist_result=False)
 def annotate(
-    profile: forms.Profile = None,
-    annotation_source: forms.AnnotationSource = None,
-    masks: forms.Masks = None,
-    min_coverage: forms.MinCoverage = None,
-    samples: forms.Samples = None,
-    seed: forms.Seed = None,
+    profile: forms.Profile = forms.EMPTY,
+    annotation_source: forms.AnnotationSource = forms.EMPTY,
+    masks: forms.Masks = forms.EMPTY,
+    min_coverage: forms.MinCoverage = forms.EMPTY,
+    samples: forms.Samples = forms.EMPTY,
+    seed: forms.Seed = forms.EMPTY,
     hand_over: forms.HandOver = "nothing",
 ) -> State[None]:
     """The data stages alone: images and captions to patch-word tables."""
@@ -53,12 +53,12 @@ def annotate(
 
 @flow(name="train", persist_result=False)
 def train(
-    pretrain_steps: forms.PretrainSteps = None,
-    finetune_steps: forms.FinetuneSteps = None,
-    beta: forms.Beta = None,
-    seed: forms.Seed = None,
+    pretrain_steps: forms.PretrainSteps = forms.EMPTY,
+    finetune_steps: forms.FinetuneSteps = forms.EMPTY,
+    beta: forms.Beta = forms.EMPTY,
+    seed: forms.Seed = forms.EMPTY,
     remote: forms.Remote = True,
-    settings: forms.Settings = None,
+    settings: forms.Settings = forms.EMPTY,
 ) -> State[None]:
     """Train both arms, with all that they need."""
     edits = (settings or {}) | build.given(
@@ -74,10 +74,10 @@ def train(
 
 @flow(name="evaluate", persist_result=False)
 def evaluate(
-    examples: forms.Examples = None,
-    seed: forms.Seed = None,
+    examples: forms.Examples = forms.EMPTY,
+    seed: forms.Seed = forms.EMPTY,
     remote: forms.Remote = True,
-    settings: forms.Settings = None,
+    settings: forms.Settings = forms.EMPTY,
 ) -> State[None]:
     """Evaluate both arms and make the report, with all that they need."""
     edits = (settings or {}) | build.given({"evaluate.examples": examples, "seed": seed})
@@ -85,7 +85,7 @@ def evaluate(
 
 
 @flow(name="audit", persist_result=False)
-def audit(sources: forms.AuditSources = None, images: forms.AuditImages = None) -> State[None]:
+def audit(sources: forms.AuditSources = forms.EMPTY, images: forms.AuditImages = forms.EMPTY) -> State[None]:
     """Compare annotation sources' regions with human boxes."""
     edits = {"audit.sources": sources, "audit.images": images}
     return build.build(build.Plan(edits, stages=["audit"]))

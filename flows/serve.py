@@ -3,8 +3,9 @@
     python -m flows.serve [POOL ...]
 
 Everything listens on this machine's loopback alone. Ctrl-C (or SIGTERM) stops the workers, then the server,
-unless it was running before. With pools named, only their workers are started: a second machine, with
-``PREFECT_API_URL`` pointing to the first one's server, runs ``python -m flows.serve gpu``.
+unless it was running before. With pools named, only their workers are started: the machine with the data runs
+``python -m flows.serve default-pool``, and the one with the GPU ``python -m flows.serve gpu``, with
+``PREFECT_API_URL`` pointing to the first one's server.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def serve(home: Path, pools: tuple[str, ...]) -> None:
         variables = worker_variables(url, _serve_report(stack))
         create_pools(url)
         mark_crashed(url, PROJECT)
-        if pools == POOLS:
+        if POOLS[0] in pools:
             _deploy(variables, home)
             create_automations(url)
         workers = {pool: _start_worker(pool, variables, home) for pool in pools}

@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 HOST = "127.0.0.1"
 PORT = 4297  # not Prefect's own 4200: a server of another project may be there
 PORT_VARIABLE = "PATCHWORDS_PREFECT_PORT"
-START_SECONDS = 120
+START_SECONDS = 300  # a busy machine takes ten times the usual 20
 
 
 def start(home: Path) -> str:
