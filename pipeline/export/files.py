@@ -57,11 +57,11 @@ class JsonObject:
         head = [f"{dumps(name)}: {dumps(value)}" for name, value in self._rest.items()]
         whole.write("{" + ",\n".join(head))
         for place, (name, file) in enumerate(self._files.items()):
-            opening, closing = self._marks.get(name, "[]")
-            whole.write(f"{',' if head or place else ''}\n{dumps(name)}: {opening}")
+            marks = self._marks.get(name, "[]")
+            whole.write(f"{',' if head or place else ''}\n{dumps(name)}: {marks[0]}")
             with Path(file.name).open(encoding="utf-8") as part:
                 shutil.copyfileobj(part, whole)
-            whole.write(f"\n{closing}")
+            whole.write(f"\n{marks[1]}")
         whole.write("}\n")
 
 

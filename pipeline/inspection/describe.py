@@ -12,7 +12,7 @@ import pyarrow as pa
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.inspection import expressions
+from pipeline.inspection import elements as of_lists
 from pipeline.tables import dataset, digests
 from pipeline.tables.dataset import Provenance
 
@@ -124,8 +124,8 @@ def columns(schema: pa.Schema) -> list[tuple[str, str, str]]:
 
 def elements(schema: pa.Schema) -> list[tuple[str, str]]:
     """Names that a filter has for elements of lists, each with what it stands for."""
-    there = [name for name in expressions.names(schema) if name not in schema.names]
-    return [(name, ".".join(filter(None, expressions.ELEMENTS[name]))) for name in there]
+    there = [name for name in of_lists.names(schema) if name not in schema.names]
+    return [(name, ".".join(filter(None, of_lists.ELEMENTS[name]))) for name in there]
 
 
 def type_in_short(kind: pa.DataType) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import UserError
-from pipeline.inspection import describe, expressions
+from pipeline.inspection import describe, engine
 from pipeline.inspection.describe import Dataset
 from pipeline.inspection.filters import Stream, numbers_array
 
@@ -122,7 +122,7 @@ def _matched(
     The n-th row of a key matches the n-th of the same key; pairs are in the order of the first.
     """
     names = ", ".join(f'"{name}"' for name in key)
-    with expressions.connection() as database:
+    with engine.connection() as database:
         for name, table in (("before_", before), ("after_", after)):
             numbers = numbers_array(np.arange(table.num_rows, dtype=np.int64))
             columns = [table[column] for column in key]
@@ -179,7 +179,7 @@ def _distinct(before: pa.Table, after: pa.Table, name: str) -> np.ndarray:
     pair = pa.Table.from_arrays([before[name], after[name]], ["before_", "after_"])
     if before[name].equals(after[name]):
         return np.zeros(before.num_rows, dtype=bool)
-    with expressions.connection() as database:
+    with engine.connection() as database:
         database.register("pairs_", Stream(pair))
         found = database.execute("SELECT before_ IS DISTINCT FROM after_ AS differs FROM pairs_").fetchnumpy()
     return np.asarray(found["differs"], dtype=bool)

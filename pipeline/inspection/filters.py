@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import UserError
-from pipeline.inspection import expressions
+from pipeline.inspection import engine, expressions
 from pipeline.inspection.expressions import Condition
 from pipeline.tables import dataset
 
@@ -45,7 +45,7 @@ class Selection:
         """
         if self.condition is None:
             return self.table.num_rows
-        with _told(), expressions.connection() as database:
+        with _told(), engine.connection() as database:
             database.register("rows_", Stream(self.table.select(self.condition.columns)))
             found = database.execute(f"SELECT count(*) FROM rows_ WHERE {self.condition.sql}").fetchall()
             return int(found[0][0])
@@ -83,7 +83,7 @@ class Selection:
     def _places(self, limit: int | None, offset: int) -> Iterator[np.ndarray]:
         """For one batch after another, until the limit is reached, which of its rows are chosen."""
         left = self.table.num_rows if limit is None else limit
-        with expressions.connection() as database:
+        with engine.connection() as database:
             for batch in self._batches():
                 if left <= 0:
                     return

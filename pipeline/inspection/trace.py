@@ -72,7 +72,7 @@ def of(found: Dataset, asked: str, root: Path) -> Trace:
 def _candidates(asked: str) -> list[tuple[str, int | None]]:
     """Phrases and patches that a text may mean: ids may hold colons and need not nest."""
     head, colon, tail = asked.rpartition(":")
-    whole = [(asked, None), (asked.rpartition("/")[0], None)]
+    whole: list[tuple[str, int | None]] = [(asked, None), (asked.rpartition("/")[0], None)]
     return [*whole, (head, int(tail))] if colon and tail.isdigit() else whole
 
 
@@ -122,7 +122,7 @@ def _check_patch(trace: Trace) -> None:
 
 
 def _check_picture(trace: Trace, root: Path) -> None:
-    picture = trace.image["image"] if trace.image else {"bytes": b""}
+    picture: Row = trace.image["image"] if trace.image else {"bytes": b""}
     if picture["bytes"] is None and not (root / (picture["path"] or "")).is_file():
         trace.missing.append(
             f"the picture: there is no file {picture['path']} below {root} (put it back, or give --root)"
