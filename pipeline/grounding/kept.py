@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -112,7 +113,7 @@ def open_kept(root: Path | None, about: Mapping[str, Any]) -> Kept | None:
     folder = root / digests.of_value(described)
     if not (folder / ABOUT).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{ABOUT}.{os.getpid()}"
+        partial = folder / f"{ABOUT}.{os.getpid()}-{get_ident()}"  # shards run in threads, too
         partial.write_text(json.dumps(described, indent=2, default=str) + "\n", encoding="utf-8")
         os.replace(partial, folder / ABOUT)
     os.utime(folder)  # when it was last used

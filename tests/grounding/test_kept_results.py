@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Barrier
 
 import kept_writer
 import numpy as np
@@ -106,6 +108,20 @@ def test_processes_that_write_at_once_all_see_who_was_first(tmp_path):
         found = pool.starmap(kept_writer.write, [(str(tmp_path), who) for who in range(3)])
     assert found[0] == found[1] == found[2]
     assert len(Kept(tmp_path)) == 300
+
+
+def test_threads_that_open_a_folder_at_once_all_find_it(tmp_path):
+    for attempt in range(20):
+        gate = Barrier(8)
+
+        def opened(gate=gate, root=tmp_path / str(attempt)):
+            gate.wait()
+            return kept.open_kept(root, {"source": "one"}).folder
+
+        with ThreadPoolExecutor(8) as pool:
+            folders = {future.result() for future in [pool.submit(opened) for _ in range(8)]}
+        (folder,) = folders
+        assert [file.name for file in folder.iterdir()] == [kept.ABOUT]
 
 
 PROGRAM = """
