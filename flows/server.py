@@ -69,6 +69,8 @@ def _prefect(home: Path, *command: str, pages_ask: str = "") -> None:
         variables["PREFECT_SERVER_UI_API_URL"] = pages_ask
         # The pages of version 1 show the help texts of forms with their lists; version 2 is a click away.
         variables["PREFECT_SERVER_UI_V2_ENABLED"] = "false"
+        # On a busy machine a write waits for another longer than the usual 10 s; it is then refused with 503.
+        variables.setdefault("PREFECT_SERVER_DATABASE_TIMEOUT", "60")
         variables["PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT"] = "false"
     program = [sys.executable, "-m", "prefect", "server", *command]
     # The server inherits the streams: files, because a pipe would stay open as long as the server lives.

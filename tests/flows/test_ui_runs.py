@@ -71,7 +71,7 @@ def choose(page, field: str, value: str) -> None:
     box.locator("button, input").last.focus()
     page.keyboard.press("ArrowDown")
     page.locator(".p-select-option").filter(has_text=re.compile(rf"^\s*{value}\s*$")).first.click()
-    page.keyboard.press("Escape")
+    page.get_by_text("Parameters", exact=True).first.click()  # closes a list of several
 
 
 def processes_below(folder: Path) -> list[psutil.Process]:
