@@ -56,7 +56,9 @@ def _silent_runs() -> AutomationCore:
         ),
         actions=[
             ChangeFlowRunState(
+                name=None,
                 state=StateType.CRASHED,
+                force=False,
                 message="Its process has gone silent. The workspace is sound: `dvc repro` goes on from here.",
             )
         ],
@@ -77,7 +79,14 @@ def _failures(client: SyncPrefectClient) -> AutomationCore:
             posture=Posture.Reactive,
             threshold=1,
         ),
-        actions=[RunDeployment(deployment_id=_tell_id(client), parameters={"message": MESSAGE})],
+        actions=[
+            RunDeployment(
+                source="selected",
+                deployment_id=_tell_id(client),
+                parameters={"message": MESSAGE},
+                job_variables=None,
+            )
+        ],
     )
 
 

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -97,8 +98,8 @@ def follow_command(command: list[str]) -> None:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def follow_stage(outcome: str, lines: Iterator[str]) -> State[None] | None:
-    """Follow one stage's turn in DVC's output to its end."""
+def follow_stage(outcome: str, lines: Any) -> State[None] | None:
+    """Follow one stage's turn in DVC's output, an iterator of lines, to its end."""
     _follow(lines)
     why = _WHY_CACHED.get(outcome)
     return Completed(name="Cached", message=why) if why else None

@@ -58,7 +58,7 @@ def _setting(key: str) -> dict[str, Any]:
 
 def _field(schema: dict[str, Any], title: str, help: str) -> tuple[Any, ...]:
     """What makes a field: its schema, and what Prefect would otherwise put the parameter's name over."""
-    shown = {"title": title, "description": help}
+    shown: dict[str, Any] = {"title": title, "description": help}
     limits = {name: value for name, value in schema.items() if name not in ("title", "description")}
     return BeforeValidator(_value), WithJsonSchema(limits), Field(json_schema_extra=shown)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from typing import cast
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 
 from flows import PROJECT, dvc_run, processes, settings
@@ -45,5 +47,7 @@ def start(deployment: str) -> None:
     """Start the deployment with this workspace's settings, and do not wait for it."""
     leaves = settings.leaves(settings.tree(params.PARAMS_FILE.read_text(encoding="utf-8")))
     shared = {key: value for key, value in leaves.items() if not key.startswith(OWN)}
-    run = run_deployment(f"{deployment}/{deployment}", parameters={"settings": shared}, timeout=0)
+    name = f"{deployment}/{deployment}"
+    # Typed for asynchronous flows too; called from a synchronous one, it gives the run itself.
+    run = cast(FlowRun, run_deployment(name, parameters={"settings": shared}, timeout=0))
     get_run_logger().info("Handed over to %s: the run %s.", deployment, run.name)
