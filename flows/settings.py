@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ def _nested(edits: Edits) -> dict[str, Any]:
 def _written(value: Any) -> str:
     """A value in Hydra's grammar: JSON but for strings, whose only escapes are of quotes."""
     if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        # Backslashes count as they are, but for those before a quote, which are doubled.
+        inner = re.sub(r"(\\*)'", r"\1\1\'", value)
+        return "'" + re.sub(r"(\\+)$", r"\1\1", inner) + "'"
     if isinstance(value, list):
         return "[" + ",".join(_written(one) for one in value) + "]"
     if isinstance(value, Mapping):
