@@ -13,10 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.browse import captions, outlines
+from pipeline.browse import captions
 from pipeline.browse.grid import Edges, Grids, coverage_colours
 from pipeline.browse.store import Store, rows
 from pipeline.params import PatchWordsParams
+from pipeline.report import outlines
 from pipeline.tables import schemas
 
 Row = dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +12,17 @@ from rich.console import Console
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
+    from pipeline.patches.geometry import Geometry
     from pipeline.report import lookup
 
 DATA = Path("data")
+
+
+class Kind(StrEnum):
+    """What a picture is written as."""
+
+    png = "png"
+    svg = "svg"
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +32,8 @@ def register(app: typer.Typer) -> None:
 
 def overlays(
     count: Annotated[int, typer.Option(min=1, help="Phrases to draw, spread over the images.")] = 12,
-    out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = DATA / "overlays",
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = DATA / "overlays",
+    kind: Annotated[Kind, typer.Option("--format", help="svg: patches stay shapes.")] = Kind.png,
     phrase: Annotated[str | None, typer.Option(help="Draw this phrase only, by its id.")] = None,
     image: Annotated[str | None, typer.Option(help="Draw the phrases of this image, by its id.")] = None,
     data: Annotated[Path, typer.Option(help="Folder of the datasets.")] = DATA,
@@ -31,7 +41,7 @@ def overlays(
     """Draw phrases on their patches: look at the data before you train on it."""
     from pipeline import params  # so that other commands start without it
 
-    written = draw_overlays(data, params.load().source.path, out, count, phrase, image)
+    written = draw_overlays(data, params.load().source.path, out, count, phrase, image, kind)
     console = Console()
     for path in written:
         console.print(f"  {path}", highlight=False)
@@ -39,7 +49,13 @@ def overlays(
 
 
 def draw_overlays(
-    data: Path, root: Path, out: Path, count: int = 12, phrase: str | None = None, image: str | None = None
+    data: Path,
+    root: Path,
+    out: Path,
+    count: int = 12,
+    phrase: str | None = None,
+    image: str | None = None,
+    kind: Kind = Kind.png,
 ) -> list[Path]:
     """Draw phrases of ``data/patch_words`` into ``out`` and return the files, in the dataset's order.
 
@@ -51,7 +67,7 @@ def draw_overlays(
     """
     # Imported here so that the command line starts without the drawing code.
     from pipeline.patches.geometry import Geometry
-    from pipeline.report import drawing, lookup
+    from pipeline.report import lookup
 
     table = data / "patch_words"
     if phrase is not None:
@@ -68,13 +84,18 @@ def draw_overlays(
     geometry = Geometry.from_encoder(data / "models" / "encoder")
     found = lookup.phrases(data, [row["phrase_id"] for row in rows])
     out.mkdir(parents=True, exist_ok=True)
-    return [_draw(row, found[row["phrase_id"]], root, out, geometry, drawing) for row in rows]
+    return [_draw(row, found[row["phrase_id"]], root, out, geometry, kind) for row in rows]
 
 
 def _draw(
-    row: dict[str, Any], phrase: lookup.Phrase, root: Path, out: Path, geometry: Any, drawing: Any
+    row: dict[str, Any], phrase: lookup.Phrase, root: Path, out: Path, geometry: Geometry, kind: Kind
 ) -> Path:
+    from pipeline.report import drawing, vector
+
     picture = drawing.picture_of(phrase.image, root)
-    path = out / (row["phrase_id"].replace("/", "-") + ".png")
-    path.write_bytes(drawing.draw_phrase(picture, phrase, row, geometry))
+    path = out / f"{row['phrase_id'].replace('/', '-')}.{kind.value}"
+    if kind is Kind.svg:
+        path.write_text(vector.draw_phrase(picture, phrase, row, geometry), encoding="utf-8")
+    else:
+        path.write_bytes(drawing.draw_phrase(picture, phrase, row, geometry))
     return path

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.browse import captions, guard, outlines
+from pipeline.browse import captions, guard
 from pipeline.browse.grid import Edges
 from pipeline.errors import UserError
+from pipeline.report import outlines
 
 TEXT = "\N{DOG} A red cup of tea"
 
