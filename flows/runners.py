@@ -100,7 +100,12 @@ def _ray(compute: ComputeParams) -> Iterator[TaskRunner[Any]]:
     from prefect_ray import RayTaskRunner
     from prefect_ray.context import remote_options
 
-    settings: dict[str, Any] = {"log_to_driver": False}
+    # Workers import from where this process does: from this checkout, wherever the environment points.
+    places = os.pathsep.join(str(Path(place).resolve()) for place in sys.path)
+    settings: dict[str, Any] = {
+        "log_to_driver": False,
+        "runtime_env": {"env_vars": {"PYTHONPATH": places}},
+    }
     if compute.address is None:
         # Ray would otherwise join a cluster that it finds running.
         settings |= {"address": "local", "include_dashboard": False}

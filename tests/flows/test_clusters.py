@@ -63,8 +63,6 @@ def can_start_ray():
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     except Exception as error:
         pytest.skip(f"no Ray starts here: {error}")
-    # The task runner uses the cluster that there is, as it does inside of a Ray job.
-    yield
     ray.shutdown()
 
 
