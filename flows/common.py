@@ -107,7 +107,7 @@ def _try_shards(
     named = do_shard.with_options(name=block.stage, task_run_name=f"{block.stage}-{{shard}}")
     # Threads share a process, and so its GPU.
     work = Work(block, staging, units, Path.cwd(), 0 if compute.runner == "threads" else compute.gpus)
-    lost = None
+    lost: BaseException | None = None
     with runners.open_runner(compute) as runner:
         futures = []
         try:

@@ -90,7 +90,8 @@ class OpenClipAnnotator:
             if image_id in unreadable:
                 continue
             sizes, maps = zip(*(_unpack(said[image_id, text]) for text in own), strict=True)
-            regions = locate(np.stack(maps), model.geometry, *sizes[0], self.params.threshold)
+            width, height = sizes[0]
+            regions = locate(np.stack(maps), model.geometry, width, height, self.params.threshold)
             for i, text in enumerate(own):
                 found[image_id, text] = self._region(regions, i)
 
