@@ -88,7 +88,7 @@ def results_table(found: dict[str, Any]) -> Table:
     differences = found.get("differences", {})
     floors = {name: values for name, values in references.items() if name != CEILING}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", max_width=42)
+    table.add_column("", max_width=46)
     for arm in arms:
         table.add_column(arm.replace("_", "-"), justify="right")
     for title in ("difference [95 %]", "floor", "ceiling"):
