@@ -9,14 +9,16 @@ from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 from prefect.workers.process import ProcessWorker
 
 from flows import automations, workspace
 
 POOLS = ("default-pool", "gpu")
+KILLED = "Its process was killed. The workspace is sound: `dvc repro` goes on from here."
 
 
 @contextmanager
@@ -41,14 +43,18 @@ def create_automations(url: str) -> None:
 
 
 def mark_crashed(url: str, project: Path) -> str:
-    """Mark the run crashed whose process ended without letting go of the workspace; gives its name."""
+    """End the run, and its tasks, whose process went without letting go of the workspace; gives its name."""
     found = workspace.abandoned(project)
     if "flow_run" not in found:
         return ""
     run = UUID(found["flow_run"])
     with _client(url) as client, suppress(ObjectNotFound):
         state = client.read_flow_run(run).state
+        ending = Cancelled if state and state.is_cancelling() else Crashed
         if state is None or not state.is_final():
-            message = "Its process was killed. The workspace is sound: `dvc repro` goes on from here."
-            client.set_flow_run_state(run, Crashed(message=message), force=True)
+            client.set_flow_run_state(run, ending(message=KILLED), force=True)
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+        for task in client.read_task_runs(flow_run_filter=of_run):
+            if task.state is None or not task.state.is_final():
+                client.set_task_run_state(task.id, ending(message=KILLED), force=True)
     return str(found["name"])

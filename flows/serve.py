@@ -22,6 +22,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO
 
+import httpx
+
 from flows import PROJECT, automations, environment, processes, server
 from flows.pools import POOLS, create_automations, create_pools, mark_crashed
 from flows.results import FILES_VARIABLE, REPORT
@@ -43,7 +45,7 @@ def serve(home: Path, pools: tuple[str, ...]) -> None:
         url = _server(home, stack)
         variables = worker_variables(url, _serve_report(stack))
         create_pools(url)
-        mark_crashed(url, PROJECT)
+        _mark_crashed(url)  # before another run takes the workspace over
         if POOLS[0] in pools:
             _deploy(variables, home)
             create_automations(url)
@@ -54,11 +56,11 @@ def serve(home: Path, pools: tuple[str, ...]) -> None:
             f"Prefect's pages: {pages}/deployments   (ctrl-C stops the workers, then the server)", flush=True
         )
         while not stop.wait(1.0):
+            _mark_crashed(url)
             for pool, worker in workers.items():
                 if worker.poll() is not None:
                     print(f"The worker of {pool} has ended: starting another.", file=sys.stderr, flush=True)
                     stop.wait(RESTART_SECONDS)
-                    mark_crashed(url, PROJECT)
                     workers[pool] = _start_worker(pool, variables, home)
 
 
@@ -79,6 +81,13 @@ def worker_variables(url: str, files: str | None, project: Path = PROJECT) -> di
         }
         | ({FILES_VARIABLE: files} if files else {})
     )
+
+
+def _mark_crashed(url: str) -> None:
+    try:
+        mark_crashed(url, PROJECT)
+    except httpx.HTTPError as error:
+        print(f"A run that was killed could not be marked as crashed: {error}", file=sys.stderr, flush=True)
 
 
 def _server(home: Path, stack: ExitStack) -> str:

@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from flows import PROJECT, environment
 from pipeline.console import run_command
 from pipeline.errors import UserError
@@ -38,8 +40,8 @@ def start(home: Path) -> str:
             f"choose another with {PORT_VARIABLE}={port + 1}."
         )
     home.mkdir(parents=True, exist_ok=True)
-    # Left by a server that was killed: nothing listens on the port.
-    (home / "server.pid").unlink(missing_ok=True)
+    if not _lives(home):
+        (home / "server.pid").unlink(missing_ok=True)  # left by a server that was killed
     url = f"http://{HOST}:{port}/api"
     environment.note(home).write_text(url + "\n", encoding="utf-8")
     _prefect(home, "start", "--background", "--host", HOST, "--port", str(port), pages_ask=url)
@@ -89,9 +91,23 @@ def _port() -> int:
 
 
 def _is_taken(port: int) -> bool:
+    # Binding, not connecting: a program too busy to answer holds its port all the same.
     with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((HOST, port)) == 0
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def _lives(home: Path) -> bool:
+    """Whether the process that the server's note names is one of Prefect's, and not another of its number."""
+    try:
+        pid = int((home / "server.pid").read_text(encoding="utf-8"))
+        return "prefect" in " ".join(psutil.Process(pid).cmdline())
+    except (OSError, ValueError, psutil.Error):
+        return False
 
 
 def main() -> None:

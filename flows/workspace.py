@@ -51,7 +51,8 @@ def abandoned(project: Path) -> dict[str, Any]:
     """What the last holder said of itself, if it ended without letting go; the note is then removed."""
     file = _open(project)
     with file:
-        if _take(file):
+        # Looked at before it is locked, so that nobody waits for the one that looks.
+        if not _read(file) or _take(file):
             return {}
         found = _read(file)
         _note(file, {})

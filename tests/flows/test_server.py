@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -58,6 +59,16 @@ def test_a_taken_port_is_told(tmp_path, monkeypatch, prefect_server):
     monkeypatch.setenv(server.PORT_VARIABLE, port)
     with pytest.raises(UserError, match=rf"Port {port} of 127\.0\.0\.1 is taken"):
         server.start(tmp_path)
+
+
+def test_a_port_is_taken_by_a_program_too_busy_to_answer_too(tmp_path, monkeypatch):
+    (tmp_path / "server.pid").write_text("1")
+    with socket.socket() as silent:
+        silent.bind((server.HOST, 0))
+        monkeypatch.setenv(server.PORT_VARIABLE, str(silent.getsockname()[1]))
+        with pytest.raises(UserError, match="is taken"):
+            server.start(tmp_path)
+    assert (tmp_path / "server.pid").exists()
 
 
 def test_the_server_answers_on_the_loopback_with_its_state_in_the_project(prefect_server):

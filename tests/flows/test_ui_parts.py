@@ -16,9 +16,23 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+from prefect.states import Completed, Running
 from prefect.utilities.callables import parameter_schema
 
-from flows import dvc_output, experiments, forms, processes, results, runs, settings, workspace
+from flows import (
+    dvc_output,
+    dvc_run,
+    experiments,
+    forms,
+    pools,
+    processes,
+    results,
+    runs,
+    settings,
+    workspace,
+)
 from pipeline.errors import UserError
 from pipeline.params import GroundParams
 
@@ -249,6 +263,26 @@ def test_a_writer_that_was_killed_is_found_and_lets_go(tmp_path):
     with workspace.sole_writer(tmp_path, WHO, print):
         pass
     assert workspace.abandoned(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(Running(), StateType.CRASHED), (State(type=StateType.CANCELLING), StateType.CANCELLED)],
+)
+def test_a_run_whose_process_was_killed_is_ended_with_its_tasks(tmp_path, prefect_server, before, after):
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(runs.rebuild, state=before)
+        tasks = [
+            client.create_task_run(dvc_run.follow_stage, run.id, dynamic_key=name, state=state)
+            for name, state in (("ingest", Completed()), ("ground", Running()))
+        ]
+        note = tmp_path / workspace.LOCK
+        note.parent.mkdir()
+        note.write_text(json.dumps(WHO | {"flow_run": str(run.id)}))
+        assert pools.mark_crashed(prefect_server, tmp_path) == "first"
+        assert pools.mark_crashed(prefect_server, tmp_path) == ""
+        assert client.read_flow_run(run.id).state_type == after
+        assert [client.read_task_run(task.id).state_type for task in tasks] == [StateType.COMPLETED, after]
 
 
 def test_what_an_experiment_changes_is_put_back_after_a_kill_too(tmp_path):
