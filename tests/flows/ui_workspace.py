@@ -115,7 +115,17 @@ class Api:
         self.url = url
 
     def call(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The answer's JSON; POST if there is a body."""
+        """The answer's JSON; POST if there is a body. Asked again while the server is too busy (503)."""
+        began = time.monotonic()
+        while True:
+            try:
+                return self._call(path, body)
+            except urllib.error.HTTPError as error:
+                if error.code != 503 or time.monotonic() - began > PATIENCE:
+                    raise
+                time.sleep(0.5)
+
+    def _call(self, path: str, body: dict[str, Any] | None) -> Any:
         request = urllib.request.Request(
             self.url + path,
             None if body is None else json.dumps(body).encode(),
