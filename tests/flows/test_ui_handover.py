@@ -7,6 +7,7 @@ import subprocess
 import ui_workspace
 
 
+@ui_workspace.ON_REQUEST
 def test_one_workspace_annotates_and_the_other_trains(tmp_path, prefect_server):
     here = ui_workspace.make(tmp_path / "here")
     ui_workspace.dvc(here, "remote", "add", "--default", "shared", str(tmp_path / "remote"))

@@ -37,9 +37,8 @@ def api(workspace, prefect_server) -> Iterator[ui_workspace.Api]:
 def page(api) -> Iterator:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
+    playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1100})
         page.set_default_timeout(SECONDS)
@@ -126,6 +125,7 @@ def test_what_has_not_changed_is_shown_as_cached_with_why(api):
     assert "neither its inputs, nor its settings, nor its code have changed" in states[0]["message"]
 
 
+@ui_workspace.ON_REQUEST
 def test_a_run_cancelled_in_the_browser_leaves_no_process_within_ten_seconds(page, api, workspace):
     run = api.start("rebuild", stages=["encoder"])
     ui_workspace.until(lambda: "going on and on" in api.log(run))
@@ -156,6 +156,7 @@ def test_a_bad_value_is_refused_over_rest_before_a_run_starts(api, wrong):
     assert re.match("409 .*Validation failed|422", api.refused("rebuild", **wrong))
 
 
+@ui_workspace.ON_REQUEST
 def test_a_killed_worker_leaves_a_crashed_run_and_a_sound_workspace(api, workspace):
     run = api.start("rebuild", stages=["encoder"])
     ui_workspace.until(lambda: "going on and on" in api.log(run))
@@ -174,6 +175,7 @@ def test_a_killed_worker_leaves_a_crashed_run_and_a_sound_workspace(api, workspa
     assert "didn't change" in ui_workspace.dvc(workspace, "repro", "ground")
 
 
+@ui_workspace.ON_REQUEST
 def test_an_experiment_is_listed_and_the_workspace_is_as_it_was(api, workspace):
     before = (workspace / "params.yaml").read_text()
     run = api.start("rebuild", stages=["ground"], samples=30, where="as an experiment", experiment="thirty")
@@ -186,6 +188,7 @@ def test_an_experiment_is_listed_and_the_workspace_is_as_it_was(api, workspace):
     assert "up to date" in ui_workspace.dvc(workspace, "status", "ingest", "ground")
 
 
+@ui_workspace.ON_REQUEST
 def test_wrong_settings_are_told_and_not_tried_again(api):
     run = api.start("rebuild", experiment="named")
     state = api.ended(run)

@@ -15,9 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 PATIENCE = 240  # seconds; far more than a quiet machine needs
+ON_REQUEST = pytest.mark.skipif(
+    os.environ.get("PATCHWORDS_UI_TESTS") != "1",
+    reason="not yet seen to pass on every kind of machine: PATCHWORDS_UI_TESTS=1 runs it",
+)
 
 # The names of real stages, because the form offers these; what they do is soon done, or never.
 DVC_YAML = """
@@ -96,7 +102,7 @@ def served(folder: Path, url: str, *pools: str) -> Iterator[subprocess.Popen[byt
         yield process
     finally:
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def until(ready: Callable[[], object], seconds: float = PATIENCE) -> float:
