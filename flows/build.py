@@ -82,7 +82,8 @@ def _experiment(
     with experiments.aside(PROJECT):
         done = dvc_run.run(["exp", "run", *named, *options, *plan.stages], tell)
         results.publish(done, before, params.load())
-    dvc_run.once(["checkout", "--force"])
+    # What the lock does not know (never built) or DVC does not cache is missing, and no fault.
+    dvc_run.once(["checkout", "--force", "--allow-missing"])
 
 
 def _check(plan: Plan, edits: Mapping[str, Any], text: str) -> None:
