@@ -13,6 +13,7 @@ from pathlib import Path
 import hypothesis
 import psutil
 import pytest
+import ui_workspace
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -265,6 +266,7 @@ def test_a_writer_that_was_killed_is_found_and_lets_go(tmp_path):
     assert workspace.abandoned(tmp_path) == {}
 
 
+@ui_workspace.ON_REQUEST
 @pytest.mark.parametrize(
     ("before", "after"),
     [(Running(), StateType.CRASHED), (State(type=StateType.CANCELLING), StateType.CANCELLED)],

@@ -20,6 +20,7 @@ import yaml
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = os.environ.get("PATCHWORDS_SCREENSHOTS")
 SECONDS = 1000 * ui_workspace.PATIENCE
+pytestmark = ui_workspace.ON_REQUEST
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,6 @@ def test_what_has_not_changed_is_shown_as_cached_with_why(api):
     assert "neither its inputs, nor its settings, nor its code have changed" in states[0]["message"]
 
 
-@ui_workspace.ON_REQUEST
 def test_a_run_cancelled_in_the_browser_leaves_no_process_within_ten_seconds(page, api, workspace):
     run = api.start("rebuild", stages=["encoder"])
     ui_workspace.until(lambda: "going on and on" in api.log(run))
@@ -156,7 +156,6 @@ def test_a_bad_value_is_refused_over_rest_before_a_run_starts(api, wrong):
     assert re.match("409 .*Validation failed|422", api.refused("rebuild", **wrong))
 
 
-@ui_workspace.ON_REQUEST
 def test_a_killed_worker_leaves_a_crashed_run_and_a_sound_workspace(api, workspace):
     run = api.start("rebuild", stages=["encoder"])
     ui_workspace.until(lambda: "going on and on" in api.log(run))
@@ -175,7 +174,6 @@ def test_a_killed_worker_leaves_a_crashed_run_and_a_sound_workspace(api, workspa
     assert "didn't change" in ui_workspace.dvc(workspace, "repro", "ground")
 
 
-@ui_workspace.ON_REQUEST
 def test_an_experiment_is_listed_and_the_workspace_is_as_it_was(api, workspace):
     before = (workspace / "params.yaml").read_text()
     run = api.start("rebuild", stages=["ground"], samples=30, where="as an experiment", experiment="thirty")
@@ -188,7 +186,6 @@ def test_an_experiment_is_listed_and_the_workspace_is_as_it_was(api, workspace):
     assert "up to date" in ui_workspace.dvc(workspace, "status", "ingest", "ground")
 
 
-@ui_workspace.ON_REQUEST
 def test_wrong_settings_are_told_and_not_tried_again(api):
     run = api.start("rebuild", experiment="named")
     state = api.ended(run)
