@@ -156,7 +156,9 @@ def _described(column: str) -> tuple[str, str, float]:
     if key in BY_KEY:
         metric = BY_KEY[key]
         share = metric.unit == "share"
-        title = metric.group if metric.title == "Accuracy" else metric.title
+        title = metric.group if metric.title in ("Accuracy", "Followed") else metric.title
+        if metric.title.startswith("Accuracy at"):
+            title = f"{metric.group}: {metric.title.lower().replace('iou', 'IoU')}"
         return title + where, "per cent" if share else metric.title, 100.0 if share else 1.0
     if key in TITLES:
         title, measure = TITLES[key]
