@@ -53,9 +53,9 @@ def token_loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Next-token cross-entropy as a sum and the number to divide it by; labels of -100 do not count.
 
-    With ``mean_over="tokens"`` that is the sum over labelled tokens and their number; with ``"turns"`` the sum
-    of each turn's mean and the number of turns that have a label, so that a one-word answer weighs as much as
-    a long caption.
+    With ``mean_over="tokens"`` that is the sum over labelled tokens and their number; with ``"turns"`` the
+    sum of each turn's mean and the number of turns that have a label, so that a one-word answer weighs as
+    much as a long caption.
 
     Only labelled positions go through the head, so that the logits of prompts are never built.
     """
