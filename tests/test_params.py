@@ -38,7 +38,7 @@ def put(tree: dict, key: str, value) -> dict:
         ("source.coco.splits", {"train2017": "training"}, "'train', 'validation' or 'test'"),
         ("patch_words.min_coverage", -0.1, "greater than or equal to 0"),
         ("train.pretrain.learning_rate", 0, "greater than 0"),
-        ("compute.runner", "dask", "'threads' or 'processes'"),
+        ("compute.runner", "slurm", "'threads', 'processes', 'dask' or 'ray'"),
         ("seed", -1, "greater than or equal to 0"),
     ],
 )

@@ -20,7 +20,10 @@ def test_a_plot_for_each_measured_column_and_both_arms_in_it() -> None:
     }  # fmt: skip
     made = plots.curves(runs)
     assert list(made) == ["Fine-tuning"]
-    assert [plot.title for plot in made["Fine-tuning"]] == ["Loss", "Accuracy at IoU 0.5, validation"]
+    assert [plot.title for plot in made["Fine-tuning"]] == [
+        "Loss",
+        "Referring expressions: accuracy at IoU 0.5, validation",
+    ]
     for plot in made["Fine-tuning"]:
         assert "var(--caption)" in plot.svg
         assert "var(--patch-aligned)" in plot.svg
