@@ -14,7 +14,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test lint check study profile serve server server-stop lock clean-all
+.PHONY: help env repro test lint check study browse profile serve server server-stop lock clean-all
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -50,6 +50,9 @@ profile: env ## switch params.yaml: make profile PROFILE=smoke; PROFILE=embedded
 
 serve: env ## start the Prefect UI with its workers and forms; ctrl-C stops it
 	@python -m flows.serve
+
+browse: env ## look at the data in a browser: captions, patches, similarity maps
+	@patchwords browse
 
 server: env ## start the local Prefect server, whose pages show the flows
 	@python -m flows.server start
