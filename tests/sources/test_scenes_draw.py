@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scenes_world import rows, scenes_params
@@ -47,6 +47,7 @@ def test_no_object_loses_more_than_the_overlap_and_the_last_loses_nothing(seed, 
 
 
 @settings(max_examples=40, deadline=None)
+@example(seed=2596)  # a red lamp on a yellow kite on another red lamp
 @given(seed=st.integers(0, 10**6))
 def test_who_hides_whom_is_what_the_pixels_say(seed):
     scene = draw(scenes_params(overlap=0.4, objects=(3, 6)), Random(seed))
@@ -57,7 +58,10 @@ def test_who_hides_whom_is_what_the_pixels_say(seed):
     }
     assert {far for _, far in scene.hides} <= lost
     assert all(near > far for near, far in scene.hides)
-    assert all(scene.things[near].colour != scene.things[far].colour for near, far in scene.hides)
+    for near, far in scene.hides:
+        if scene.things[near].colour == scene.things[far].colour:
+            # Two of one colour touch nowhere: what hides the one lies on a third that hid it before.
+            assert any({(near, mid), (mid, far)} <= scene.hides for mid in range(far + 1, near))
 
 
 def test_scenes_hold_as_many_objects_as_asked_for():
