@@ -7,6 +7,7 @@ load. Shapes: B images, N vision tokens, W width of the encoder, D width of the 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from transformers import (
@@ -35,15 +36,17 @@ def assemble(
     if IMAGE not in tokenizer.get_vocab():
         tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
         decoder.resize_token_embeddings(len(tokenizer))
-    patch_size = tower.config.patch_size
+    # "default" drops the class token that CLIP has, "full" keeps all there is: SigLIP's patches.
+    class_tokens = encoders.class_tokens(tower.config)
+    select: Literal["default", "full"] = "default" if class_tokens else "full"
     config = LlavaConfig(
         vision_config=tower.config,
         text_config=decoder.config,
         image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
         projector_hidden_act="gelu" if projector.kind == "mlp" else "linear",
-        vision_feature_select_strategy="default",
+        vision_feature_select_strategy=select,
         vision_feature_layer=projector.feature_layers,
-        image_seq_length=(tower.config.image_size // patch_size) ** 2,
+        image_seq_length=encoders.patch_count(tower.config),
         tie_word_embeddings=decoder.config.tie_word_embeddings,
     )
     config.pad_token_id = tokenizer.pad_token_id
@@ -57,11 +60,11 @@ def assemble(
     processor = LlavaProcessor(
         image_processor=image_processor,
         tokenizer=tokenizer,
-        patch_size=patch_size,
-        vision_feature_select_strategy="default",
+        patch_size=tower.config.patch_size,
+        vision_feature_select_strategy=select,
         chat_template=tokenizer.chat_template,
         image_token=IMAGE,
-        num_additional_image_tokens=1,  # the class token, which "default" drops again
+        num_additional_image_tokens=class_tokens,
     )
     return model, processor
 

@@ -22,6 +22,7 @@ from pipeline.params.file import PARAMS_FILE, Params, load, parse
 from pipeline.params.models import (
     EncoderParams,
     LanguageModelParams,
+    OpenClipEncoderParams,
     PretrainedEncoderParams,
     PretrainedLanguageModelParams,
     TrainedEncoderParams,
@@ -67,6 +68,7 @@ __all__ = [
     "LlavaParams",
     "MaskModelParams",
     "MaskModelsParams",
+    "OpenClipEncoderParams",
     "OpenClipSourceParams",
     "OptimisationParams",
     "Owlv2Params",

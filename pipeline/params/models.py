@@ -24,17 +24,27 @@ class TrainedEncoderParams(Section):
 
 
 class PretrainedEncoderParams(Section):
-    """A pretrained CLIP vision tower."""
+    """A pretrained CLIP or SigLIP vision tower of transformers."""
 
     path: str = Field(description="Hub name or folder of a transformers CLIP or SigLIP model.")
+
+
+class OpenClipEncoderParams(Section):
+    """A pretrained vision transformer of open_clip, converted to transformers' CLIP vision model."""
+
+    model: str = Field(description="open_clip's name, such as ViT-L-14, or local-dir:FOLDER, hf-hub:NAME.")
+    pretrained: str | None = Field(
+        description="open_clip's name of the weights, or a file; null: a folder's."
+    )
 
 
 class EncoderParams(Section):
     """The vision encoder, frozen from then on."""
 
-    name: Literal["trained", "pretrained"]
+    name: Literal["trained", "pretrained", "open_clip"]
     trained: TrainedEncoderParams
     pretrained: PretrainedEncoderParams
+    open_clip: OpenClipEncoderParams
 
 
 class TrainedLanguageModelParams(Section):

@@ -53,7 +53,8 @@ class Geometry:
     def from_encoder(cls, folder: Path) -> Geometry:
         """The geometry of a transformers CLIP, SigLIP or LLaVA vision encoder.
 
-        Reads ``preprocessor_config.json`` and ``config.json`` and nothing else of the folder.
+        Reads ``config.json`` and ``preprocessor_config.json`` (of a LLaVA ``processor_config.json``) and
+        nothing else of the folder.
 
         Raises:
             UserError: a file is missing or broken, or asks for preprocessing that no fixed grid follows from.

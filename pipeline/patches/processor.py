@@ -23,15 +23,30 @@ _KIND = re.compile(r"(CLIP|Siglip|Llava)(?:ImageProcessor(?:Fast|Pil)?|FeatureEx
 
 
 def read_encoder(folder: Path) -> dict[str, Any]:
-    """``fit``, ``resize``, ``input``, ``patch`` and ``crop`` of a transformers vision encoder's folder.
+    """`read_settings` of a folder: a vision encoder's, or a whole LLaVA's.
 
     Raises:
         UserError: a file is missing or broken, the processor is not one of those known, or its settings
             make no input of one size.
     """
-    path = folder / "preprocessor_config.json"
-    found = _read(path)
-    config = _read(folder / "config.json")
+    path, found = folder / "preprocessor_config.json", {}
+    whole = folder / "processor_config.json"
+    if whole.exists() and not path.exists():
+        path, found = whole, _read(whole).get("image_processor", {})
+    return read_settings(path, found or _read(path), _read(folder / "config.json"))
+
+
+def read_settings(path: Path, found: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """``fit``, ``resize``, ``input``, ``patch`` and ``crop`` of a transformers vision encoder.
+
+    Args:
+        path: where the settings come from, for errors.
+        found: the image processor's settings.
+        config: the model's.
+
+    Raises:
+        UserError: the processor is not one of those known, or its settings make no input of one size.
+    """
     name = found.get("image_processor_type", found.get("feature_extractor_type"))
     match = _KIND.fullmatch(str(name))
     if match is None:
@@ -56,7 +71,7 @@ def read_encoder(folder: Path) -> dict[str, Any]:
         "fit": fit,
         "resize": resize,
         "input": size,
-        "patch": _patch(folder, config, size),
+        "patch": _patch(path, config, size),
         "crop": "down",
     }
 
@@ -118,18 +133,19 @@ def _fit(path: Path, settings: dict[str, Any], pad: bool) -> tuple[str, tuple[in
     raise UserError(f"{path}: size is {size!r}; known are {{shortest_edge}} and {{height, width}}.")
 
 
-def _patch(folder: Path, config: dict[str, Any], size: tuple[int, int]) -> tuple[int, int]:
+def _patch(path: Path, config: dict[str, Any], size: tuple[int, int]) -> tuple[int, int]:
     vision = config.get("vision_config", config)
     patch = vision.get("patch_size")
     if not isinstance(patch, int) or not 0 < patch <= min(size):
         raise UserError(
-            f"{folder / 'config.json'}: patch_size is {patch!r}; it has to be a whole number of pixels, at "
-            f"most the input's side ({min(size)}). Is this the folder of a CLIP or SigLIP vision model?"
+            f"{path.with_name('config.json')}: patch_size is {patch!r}; it has to be a whole number of "
+            f"pixels, at most the input's side ({min(size)}). Is this the folder of a CLIP or SigLIP vision "
+            "model?"
         )
     expected = vision.get("image_size")
     if isinstance(expected, int) and size != (expected, expected):
         raise UserError(
-            f"{folder}: preprocessor_config.json makes inputs of {size[0]} x {size[1]}, but config.json's "
+            f"{path.parent}: {path.name} makes inputs of {size[0]} x {size[1]}, but config.json's "
             f"image_size is {expected}. Give both files of one model."
         )
     return patch, patch

@@ -12,7 +12,7 @@ import torch
 from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.models import encoder as encoders
-from pipeline.models import vocabulary
+from pipeline.models import open_clip_tower, vocabulary
 from pipeline.models.chat import encode
 from pipeline.params import Params
 from pipeline.tables import dataset
@@ -28,15 +28,17 @@ def main() -> None:
     """Write ``data/models/encoder`` from ``params.yaml``."""
     params = parameters.load()
     prepare(params.seed, params.compute.threads)
-    if params.encoder.name == "pretrained":
-        publish(lambda folder: fetch(params, folder), TARGET)
-    else:
-        publish(lambda folder: make(params, folder), TARGET)
+    publish(lambda folder: (make if params.encoder.name == "trained" else fetch)(params, folder), TARGET)
 
 
 def fetch(params: Params, folder: Path) -> None:
     """Save a pretrained vision tower and its image processor as the stage's output."""
-    tower, processor = encoders.load(params.encoder.pretrained.path)
+    if params.encoder.name == "open_clip":
+        tower, processor = open_clip_tower.load(
+            params.encoder.open_clip.model, params.encoder.open_clip.pretrained
+        )
+    else:
+        tower, processor = encoders.load(params.encoder.pretrained.path)
     tower.save_pretrained(folder)
     processor.save_pretrained(folder)
     write_curve(CURVE, [])
@@ -62,7 +64,7 @@ def make(params: Params, folder: Path) -> None:
 
         train(model, data, settings, params.seed, on_step)
     encoders.save_open_clip(model, config, tokenizer, folder / "open_clip")
-    tower = encoders.to_transformers(model.visual, size, settings.patch_size, settings.embed_dim)
+    tower = open_clip_tower.convert(model.visual, settings.embed_dim)
     tower.save_pretrained(folder)
     encoders.image_processor(size).save_pretrained(folder)
     write_curve(CURVE, rows)
@@ -87,7 +89,7 @@ def read(params: Params, size: int):
         here = images.select(["image_id", "width", "height"]).to_pylist()
         sizes = {row["image_id"]: (row["width"], row["height"]) for row in here}
         numbers |= {row["image_id"]: len(numbers) + place for place, row in enumerate(here)}
-        pixels.append(pixels_of(images, params.source.path, size))
+        pixels.append(pixels_of(images, params.source.path, encoders.image_processor(size)))
         for row in captioned.to_pylist():
             if row["image_id"] in sizes:
                 captions.append(row["text"])

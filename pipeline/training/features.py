@@ -59,7 +59,7 @@ def compute(
         rows: list[bytes] = []
         shape = [0, 0]
         for batch in batches(part, BATCH):
-            pixels = normalise(torch.from_numpy(pixels_of(batch, root, tower.config.image_size)), mean, std)
+            pixels = normalise(torch.from_numpy(pixels_of(batch, root, processor)), mean, std)
             tokens_BNW = encoders.patch_tokens(tower, pixels.to(device), layers).half().cpu().numpy()
             shape = list(tokens_BNW.shape[1:])
             rows.extend(image.tobytes() for image in tokens_BNW)

@@ -8,28 +8,43 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from torchvision.transforms import v2
 
 from pipeline.sources.pictures import load_picture
 
 
-def pixels_of(images: pa.Table, root: Path, size: int) -> np.ndarray:
-    """uint8 pixels (B, 3, size, size): shorter side to ``size`` (bicubic), centre crop.
+def pixels_of(images: pa.Table, root: Path, processor) -> np.ndarray:
+    """uint8 pixels (B, 3, H, W), resized and cropped as the encoder's own image processor does it.
 
     Args:
         images: rows of the ``images`` table (columns ``image_id``, ``image``).
         root: the source's root, for images held by path.
-        size: side of the encoder's input, pixels.
+        processor: an image processor of transformers; its rescaling and normalisation are left out.
     """
-    resize = v2.Compose([v2.Resize(size, v2.InterpolationMode.BICUBIC), v2.CenterCrop(size)])
-    pixels = np.empty((images.num_rows, 3, size, size), np.uint8)
+    kept = size_kept(processor)
     columns = zip(images["image_id"].to_pylist(), images["image"].to_pylist(), strict=True)
-    for row, (image_id, image) in enumerate(columns):
+    pixels = []
+    for image_id, image in columns:
         picture = load_picture(image, root, image_id)
-        if picture.size != (size, size):
-            picture = resize(picture)
-        pixels[row] = np.asarray(picture).transpose(2, 0, 1)
-    return pixels
+        if picture.size == kept:
+            pixels.append(np.asarray(picture).transpose(2, 0, 1))
+        else:
+            made = processor(images=picture, do_rescale=False, do_normalize=False, return_tensors="np")
+            pixels.append(made["pixel_values"][0])
+    return np.stack(pixels)
+
+
+def size_kept(processor) -> tuple[int, int] | None:
+    """Width and height of images whose pixels a processor leaves as they are; None if there are none."""
+    size = {key: value for key, value in dict(processor.size).items() if value is not None}
+    side = size.get("shortest_edge")
+    width, height = size.get("width", side), size.get("height", side)
+    if width is None or height is None:
+        return None
+    if getattr(processor, "do_center_crop", False):
+        crop = dict(processor.crop_size)
+        if (crop["width"], crop["height"]) != (width, height):
+            return None
+    return width, height
 
 
 def normalise(pixels: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:

@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import (
-    CLIPConfig,
-    CLIPModel,
-    CLIPVisionConfig,
-    CLIPVisionModel,
-    SiglipVisionConfig,
-    SiglipVisionModel,
-)
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
 
 from pipeline.errors import UserError
-from pipeline.models import encoder, vocabulary
+from pipeline.models import encoder, open_clip_tower, vocabulary
 from pipeline.params import TrainedEncoderParams
 
 open_clip = pytest.importorskip("open_clip")
@@ -59,7 +52,7 @@ def hidden_of_open_clip(visual, pixels):
 @torch.no_grad()
 def test_hidden_states_equal_those_of_open_clip(quick, learned):
     model, _ = a_clip(quick=quick, learned=learned)
-    tower = encoder.to_transformers(model.visual, 32, 8, 24)
+    tower = open_clip_tower.convert(model.visual, 24)
     pixels = torch.randn(3, 3, 32, 32)
     expected = hidden_of_open_clip(model.visual, pixels)
     found = tower(pixel_values=pixels, output_hidden_states=True).hidden_states
@@ -96,7 +89,7 @@ def test_the_saved_folder_loads_in_open_clip(tmp_path):
 
 @torch.no_grad()
 def test_a_saved_tower_gives_the_same_tokens(tmp_path):
-    tower = encoder.to_transformers(a_clip()[0].visual, 32, 8, 24)
+    tower = open_clip_tower.convert(a_clip()[0].visual, 24)
     tower.save_pretrained(tmp_path)
     encoder.image_processor(32).save_pretrained(tmp_path)
     loaded, processor = encoder.load(tmp_path)
@@ -142,21 +135,12 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         encoder.load(tmp_path)
 
 
-def test_a_tower_without_a_class_token_is_refused(tmp_path):
-    """Its first patch would be taken for the class token and dropped."""
-    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    SiglipVisionModel(SiglipVisionConfig(**size, image_size=32, patch_size=8)).save_pretrained(tmp_path)
-    encoder.image_processor(32).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="siglip"):
-        encoder.load(tmp_path)
-
-
 def test_an_unconverted_weight_is_an_error(monkeypatch):
     class Wider(CLIPVisionModel):
         def __init__(self, config: CLIPVisionConfig):
             super().__init__(config)
             self.surplus = torch.nn.Parameter(torch.zeros(1))
 
-    monkeypatch.setattr(encoder, "CLIPVisionModel", Wider)
+    monkeypatch.setattr(open_clip_tower, "CLIPVisionModel", Wider)
     with pytest.raises(RuntimeError, match="surplus"):
-        encoder.to_transformers(a_clip()[0].visual, 32, 8, 24)
+        open_clip_tower.convert(a_clip()[0].visual, 24)
