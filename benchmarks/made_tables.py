@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.grounding.synonyms import CATEGORIES
 from pipeline.tables import dataset, schemas
 from pipeline.tables.dataset import Provenance
+from pipeline.tables.synonyms import CATEGORIES
 
 SIZES = np.array([[640, 480], [640, 427], [480, 640], [500, 375], [612, 612]])
 PHRASES, OBJECTS = 3, 4  # an image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,9 @@ import pyarrow as pa
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.evaluation import captioning, instructions, naming, referring, vqa
-from pipeline.evaluation.statistics import estimate
+from pipeline.evaluation import caption_scores, captioning, instructions, referring, vqa
+from pipeline.evaluation.scores import measure
+from pipeline.evaluation.world import World
 from pipeline.models.boxes import BoxFormat
 from pipeline.models.chat import encode
 from pipeline.models.generation import answer_all
@@ -21,25 +22,6 @@ from pipeline.tables.metrics import Estimates
 
 TASKS = ("caption", "referring", "region", "question", "instruction")
 LONGEST_ANSWER = 64  # tokens; the longest caption of the scenes has about 50
-
-
-@dataclass(frozen=True)
-class World:
-    """What the scores need to know of the test images, beside the examples themselves."""
-
-    sizes: Mapping[str, tuple[int, int]]
-    captions: Mapping[str, list[str]]
-    objects: Mapping[str, list[dict]]
-    """Rows of the ``objects`` table by image."""
-
-    def lexicon(self) -> naming.Lexicon | None:
-        """Nouns, colours and other attributes to read captions with; None where objects have no colours."""
-        rows = [row for found in self.objects.values() for row in found]
-        colours = {row["attributes"][0] for row in rows if row["attributes"]}
-        if not colours:
-            return None
-        others = {word for row in rows for word in row["attributes"][1:]}
-        return naming.lexicon({row["label"] for row in rows}, colours, others)
 
 
 @dataclass(frozen=True)
@@ -110,25 +92,8 @@ def score(rows: list[dict], said: list[str], world: World, boxes: BoxFormat) -> 
 
 
 def summarise(predictions: pa.Table, world: World, settings: EvaluateParams, seed: int) -> Estimates:
-    """Estimates of the tasks' metrics from a ``predictions`` table."""
-    by_task: dict[str, list[dict]] = {}
-    for row in predictions.to_pylist():
-        by_task.setdefault(row["task"], []).append(row)
-    values = {}
-    for task, rows in by_task.items():
-        scores = np.array([row["score"] for row in rows])
-        if task == "caption":
-            references = [world.captions[row["image_id"]] for row in rows]
-            values["captioning.cider"] = captioning.cider([row["prediction"] for row in rows], references)
-            if world.lexicon() is not None:
-                values["captioning.objects"] = scores
-        elif task == "referring":
-            values["referring.accuracy"] = scores
-            true = np.array([row["box"] for row in rows], np.float64)
-            values["referring.miou"] = referring.box_scores([row["predicted_box"] for row in rows], true).iou
-        else:
-            values[f"{task}.accuracy"] = scores
-    return {key: estimate(found, settings.bootstrap, seed) for key, found in values.items()}
+    """Estimates of the tasks' metrics from a ``predictions`` table; METEOR and SPICE are left out."""
+    return measure(predictions, world).estimates(settings, seed)
 
 
 def _rule(task: str, rows: list[dict], world: World) -> np.ndarray:
@@ -136,7 +101,9 @@ def _rule(task: str, rows: list[dict], world: World) -> np.ndarray:
     if task == "caption":
         known = world.lexicon()
         if known is None:
-            return captioning.cider(said, [world.captions[row["image_id"]] for row in rows])
+            people = [world.captions[row["image_id"]] for row in rows]
+            # CIDEr has no meaning for a single image.
+            return captioning.cider(said, people) if len(rows) > 1 else caption_scores.rouge_l(said, people)
         return captioning.objects_f1(said, [scene_of(world.objects[row["image_id"]]) for row in rows], known)
     if task == "referring":
         true = np.array([row["box"] for row in rows], np.float64)

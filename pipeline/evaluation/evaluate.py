@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pyarrow as pa
 from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.evaluation import subjects as loading
-from pipeline.evaluation.analysis import analyse
-from pipeline.evaluation.answers import predict, summarise
+from pipeline.evaluation.analysis import analyse, measures_table
+from pipeline.evaluation.answers import predict
+from pipeline.evaluation.caption_scores import JavaScorers
+from pipeline.evaluation.scores import measure
 from pipeline.evaluation.subjects import Subjects
 from pipeline.models import llava
 from pipeline.models.chat import ChatFormat
@@ -44,34 +47,39 @@ def evaluate(params: Params, run: Run, subjects: Subjects, folder: Path) -> Esti
     def keep(name: str, table: pa.Table, folder: Path) -> None:
         dataset.write_part(folder, 0, table, name, made_from)
 
-    with Progress(f"evaluate {run.arm}", 4) as progress:
+    with Progress(f"evaluate {run.arm}", 4) as progress, JavaScorers(settings.java) as java:
         model, processor = llava.load(run.pretrained)
         found = analyse(model, processor.tokenizer, subjects.features, subjects.regions, settings, seed)
         captions = captions_of(model, processor, subjects, params)
-        described = summarise(captions, subjects.world, settings, seed)
-        write_estimates(folder / "pretrained.json", found.estimates | described)
+        described = measure(captions, subjects.world, java)
+        write_estimates(folder / "pretrained.json", found.estimates | described.estimates(settings, seed))
         keep("similarity_maps", found.maps, folder / "similarity_maps")
-        keep("measures", found.measures, folder / "measures_pretrained")
+        measures = pa.concat_tables([found.measures, measures_table(described.values)])
+        keep("measures", measures, folder / "measures_pretrained")
         progress.advance()
 
         model, processor = llava.load(run.finetuned)
         tokenizer = processor.tokenizer
         found = analyse(model, tokenizer, subjects.features, subjects.regions, settings, seed)
         keep("similarity_maps", found.maps, folder / "similarity_maps_finetuned")
-        keep("measures", found.measures, folder / "measures")
         progress.advance()
 
         reader = loading.image_reader(model, tokenizer, subjects)
         predictions = predict(reader, subjects.rows, subjects.world, subjects.boxes, settings)
         keep("predictions", predictions, folder / "predictions")
-        estimates = found.estimates | summarise(predictions, subjects.world, settings, seed)
+        scored = measure(predictions, subjects.world, java)
+        measures = pa.concat_tables([found.measures, measures_table(scored.values)])
+        keep("measures", measures, folder / "measures")
+        estimates = found.estimates | scored.estimates(settings, seed)
         write_estimates(folder / "metrics.json", estimates)
+        (folder / "unmeasured.json").write_text(json.dumps(scored.unmeasured, indent=2) + "\n")
         progress.advance()
 
         blank = loading.mean_image(subjects.features)
         blind = loading.image_reader(model, tokenizer, subjects, blank)
         guesses = predict(blind, subjects.rows, subjects.world, subjects.boxes, settings)
-        write_estimates(folder / "no_image.json", summarise(guesses, subjects.world, settings, seed))
+        guessed = measure(guesses, subjects.world, java).estimates(settings, seed)
+        write_estimates(folder / "no_image.json", guessed)
         progress.advance()
     return estimates
 

@@ -128,7 +128,7 @@ def lexicon(nouns: Collection[str], colours: Collection[str], modifiers: Collect
     forms: dict[tuple[str, ...], tuple[str, bool]] = {}
     for noun in nouns:
         *before, last = noun.lower().split()
-        for plural in _plurals(last):
+        for plural in plurals(last):
             forms[(*before, plural)] = (noun, True)
     for noun in nouns:  # last, so that "fish" alone is one
         forms[tuple(noun.lower().split())] = (noun, False)
@@ -249,7 +249,8 @@ def _referent(mention: _Mention, kept: Sequence[_Mention]) -> _Mention | None:
     return next(iter((coloured or [m for m in alike if not m.colours])[::-1]), None)
 
 
-def _plurals(noun: str) -> tuple[str, ...]:
+def plurals(noun: str) -> tuple[str, ...]:
+    """The plural forms that a caption may use of a noun of one word."""
     if noun in _IRREGULAR:
         return (_IRREGULAR[noun],)
     if noun.endswith("f"):

@@ -5,7 +5,7 @@ Everything takes one value an example (or a seed); ``seed`` fixes every random n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,26 @@ def estimate(per_example: np.ndarray | Sequence[float], resamples: int = 1000, s
     means = np.concatenate(list(_resampled_means(x, resamples, seed)))
     low, high = np.quantile(means, _bca_levels(x, means))
     return Estimate(mean, min(float(low), mean), max(float(high), mean), n)
+
+
+def per_example(counts: np.ndarray, score: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """One value an example for a score that is made of the whole list's counts, such as BLEU or a ratio.
+
+    The mean of the values is the score of the whole list, and their spread its jackknife variance: a value is
+    the score, plus (n - 1) times how far leaving that example out moves it, centred (Efron and Tibshirani,
+    "An Introduction to the Bootstrap", 1993, chapters 11 and 21). So `estimate` and `paired_difference` take
+    them as they take any other.
+
+    Args:
+        counts: what is added up, N examples x K.
+        score: sums (R, K) to scores (R,).
+    """
+    n, total = len(counts), counts.sum(axis=0)
+    whole = score(total[None])
+    if n < 2:
+        return whole
+    without = score(total - counts)
+    return whole + (n - 1) * (without.mean() - without)
 
 
 def paired_difference(

@@ -11,7 +11,8 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from pipeline.evaluation.analysis import Regions, load_regions
-from pipeline.evaluation.answers import Reader, World, choose
+from pipeline.evaluation.answers import Reader, choose
+from pipeline.evaluation.world import World
 from pipeline.models import llava
 from pipeline.models.boxes import BoxFormat
 from pipeline.models.chat import ChatFormat, encode
@@ -60,6 +61,7 @@ def load(params: Params, data: Path, split: str = "test", examples: int | None =
             for image, found in _by_image(data / "captions", wanted).items()
         },
         _by_image(data / "objects", wanted),
+        frozenset(dataset.read(data / "objects", ["label"])["label"].unique().to_pylist()),
     )
     regions = load_regions(data / "patch_words", features, params.evaluate.regions)
     return Subjects(features, regions, rows, world, boxes)

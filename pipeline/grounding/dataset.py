@@ -21,12 +21,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.grounding import synonyms
 from pipeline.grounding.base import ShardInputs
 from pipeline.grounding.heads import Heads, read_heads
 from pipeline.grounding.naming import Named, Vocabulary
 from pipeline.params import DatasetSourceParams
-from pipeline.tables import digests, schemas
+from pipeline.tables import digests, schemas, synonyms
 from pipeline.tables.rejects import Rejects
 from pipeline.tables.shards import Tables
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pipeline.grounding import synonyms
+from pipeline.tables import synonyms
 
 Alternatives = tuple[tuple[str, ...], ...]
 

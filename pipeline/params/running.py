@@ -17,6 +17,7 @@ class EvaluateParams(Section):
     words: Positive = Field(description="K of the decomposition: words a token is decomposed into.")
     batch_size: Positive = Field(description="Examples a batch of generation.")
     bootstrap: Positive = Field(description="Resamples behind an interval.")
+    java: bool = Field(description="METEOR and SPICE too, where there is Java (ten seconds to start).")
 
 
 class ReportParams(Section):

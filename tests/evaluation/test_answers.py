@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from pipeline import params as parameters
 from pipeline.evaluation import subjects as loading
 from pipeline.evaluation.analysis import Regions
-from pipeline.evaluation.answers import TASKS, World, choose, score, summarise
+from pipeline.evaluation.answers import TASKS, choose, score, summarise
+from pipeline.evaluation.scores import measure
 from pipeline.evaluation.subjects import Subjects
+from pipeline.evaluation.world import World
 from pipeline.models import language_model
 from pipeline.models.boxes import BoxFormat
 from pipeline.tables import dataset, schemas
@@ -89,13 +91,18 @@ def test_scores_do_not_depend_on_the_order_of_the_examples(order):
 
 def test_the_summary_is_the_mean_of_the_scores_of_each_task():
     found = summarise(score(ROWS, SAID, WORLD, BOXES), WORLD, SETTINGS, 0)
-    values = {key: estimate.value for key, estimate in found.items() if key != "captioning.cider"}
+    values = {
+        key: estimate.value
+        for key, estimate in found.items()
+        if not key.startswith("captioning") or key == "captioning.objects"
+    }
     iou = 28 * 28 / (32 * 32), 0.0, 28 * 28 / (64 * 64)
     assert values == pytest.approx(
         {
             "captioning.objects": 0.75,
             "referring.accuracy": 1 / 3,
             "referring.miou": sum(iou) / 3,
+            "referring.unread": 1 / 3,
             "region.accuracy": 1.0,
             "question.accuracy": 1.0,
             "instruction.accuracy": 0.0,
@@ -110,9 +117,32 @@ def test_where_objects_have_no_attributes_captions_are_scored_by_cider():
     assert plain.lexicon() is None
     table = score(ROWS[:2], [CAPTIONS["i0"][0], "two cups"], plain, BOXES)
     found = summarise(table, plain, SETTINGS, 0)
-    assert set(found) == {"captioning.cider"}
+    assert set(found) == {"captioning.cider", "captioning.bleu4", "captioning.rouge_l"}
     assert table["score"][0].as_py() > 1 > table["score"][1].as_py()
     assert found["captioning.cider"].value == pytest.approx(np.mean(table["score"].to_pylist()), rel=1e-5)
+
+
+def test_a_lone_caption_has_no_cider_and_the_rest_is_measured():
+    plain = World(WORLD.sizes, CAPTIONS, {image: [] for image in OBJECTS})
+    table = score(ROWS[:1], CAPTIONS["i0"], plain, BOXES)
+    found = measure(table, plain)
+    assert set(found.values) == {"captioning.bleu4", "captioning.rouge_l"}
+    assert "needs two" in found.unmeasured["captioning.cider"]
+    assert found.estimates(SETTINGS, 0)["captioning.bleu4"].value == pytest.approx(1)
+    assert table["score"].to_pylist() == [1]  # its ROUGE-L
+
+
+def test_hallucination_needs_objects_and_counts_what_captions_add():
+    labels = frozenset({"cup", "star", "box"})
+    world = World(WORLD.sizes, CAPTIONS, OBJECTS, labels)
+    # i0 shows a cup and a star, i1 a box: of five mentions the two stars of i1 are not there.
+    table = score(ROWS[:2], ["a cup and a star", "a box , a star , stars"], world, BOXES)
+    found = measure(table, world).estimates(SETTINGS, 0)
+    assert found["captioning.chair_i"].value == pytest.approx(2 / 5)
+    assert found["captioning.chair_s"].value == 1 / 2
+    silent = measure(score(ROWS[:2], ["", "a thing"], world, BOXES), world)
+    assert "no caption mentions" in silent.unmeasured["captioning.chair_i"]
+    assert "no objects" in measure(table, WORLD).unmeasured["captioning.chair_s"]
 
 
 def test_all_examples_are_taken_where_there_are_no_more_than_asked():

@@ -12,6 +12,7 @@ from scipy import stats
 
 from pipeline.errors import UserError
 from pipeline.evaluation import statistics
+from pipeline.evaluation.statistics import estimate, per_example
 
 VALUES = st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=60)
 
@@ -141,3 +142,23 @@ def test_one_seed_gives_no_interval():
 def test_pairs_have_to_match():
     with pytest.raises(ValueError, match="same examples on both sides, got 2 and 3"):
         statistics.paired_difference([1, 2], [1, 2, 3])
+
+
+def test_values_an_example_of_a_mean_are_the_examples():
+    x = np.array([1.0, 4.0, 7.0])
+    np.testing.assert_allclose(per_example(np.stack([x, np.ones(3)], 1), lambda s: s[:, 0] / s[:, 1]), x)
+
+
+def test_values_an_example_of_a_ratio_have_its_value_and_its_spread():
+    """The interval is that of resampling the examples and taking the ratio of sums anew."""
+    rng = np.random.default_rng(3)
+    counts = np.stack([rng.binomial(5, 0.3, 400), np.full(400, 5) + rng.integers(0, 6, 400)], 1).astype(float)
+    found = estimate(per_example(counts, lambda s: s[:, 0] / s[:, 1]), 2000, 1)
+    assert found.value == pytest.approx(counts[:, 0].sum() / counts[:, 1].sum())
+    drawn = counts[rng.integers(0, 400, (2000, 400))].sum(1)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.002)
+
+
+def test_one_example_has_the_score_itself():
+    assert per_example(np.array([[3.0, 4.0]]), lambda s: s[:, 0] / s[:, 1]) == pytest.approx([0.75])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.grounding import synonyms
 from pipeline.grounding.naming import Vocabulary
+from pipeline.tables import synonyms
 
 COCO = Vocabulary(synonyms.CATEGORIES)
 

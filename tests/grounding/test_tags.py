@@ -12,10 +12,10 @@ from test_open_clip_source import local_dir, picture, png
 
 from pipeline import params as settings
 from pipeline.errors import UserError
-from pipeline.grounding import dense_clip, open_annotator, synonyms, tags
+from pipeline.grounding import dense_clip, open_annotator, tags
 from pipeline.grounding.base import ShardInputs
 from pipeline.params import TagsParams
-from pipeline.tables import dataset, schemas
+from pipeline.tables import dataset, schemas, synonyms
 from pipeline.tables.dataset import Provenance
 
 ROOT = Path(__file__).parents[2]
