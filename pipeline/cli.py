@@ -17,6 +17,7 @@ from pipeline.export import commands as export_commands
 from pipeline.inspection import commands as inspection_commands
 from pipeline.report import commands as report_commands
 from pipeline.report import comparison, exports
+from pipeline.report.style import CEILING, FEATURES
 from pipeline.tables.metrics import METRICS, Metric
 
 METRICS_FILE = Path("data/metrics.json")
@@ -101,19 +102,22 @@ def results_table(found: dict[str, Any]) -> Table:
         if metric.group != group:
             group = metric.group
             table.add_row(f"[bold]{group}[/bold]")
-        known = [values[metric.key] for values in floors.values() if metric.key in values]
-        floor = max(known, key=lambda estimate: estimate["value"]) if known and metric.direction > 0 else None
+        known = [
+            values[metric.key] for values in floors.values() if metric.key in values and not metric.probe
+        ]
+        ceiling = references.get(FEATURES if metric.probe else CEILING, {})
+        has_floor = known and metric.direction > 0 and not metric.probe
+        floor = max(known, key=lambda estimate: estimate["value"]) if has_floor else None
         table.add_row(
             f"  {metric.title}{_ARROWS[metric.direction]}",
             *cells,
             _difference(metric, differences.get(metric.key)),
             _value(metric, floor),
-            _value(metric, references.get(CEILING, {}).get(metric.key)),
+            _value(metric, ceiling.get(metric.key)),
         )
     return table
 
 
-CEILING = "scene in words"
 _ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 
 

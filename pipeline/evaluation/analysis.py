@@ -1,4 +1,4 @@
-"""What the projector does to the encoder's tokens: alignment with words, compression, decomposition.
+"""What the projector does to the encoder's tokens: alignment, compression, decomposition, what a probe reads.
 
 Measured on held-out images, for any projector, before and after each stage of training.
 
@@ -7,7 +7,8 @@ Shapes: B images, N vision tokens, D width of the language model, R regions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,50 +16,21 @@ import pyarrow as pa
 import torch
 from transformers import LlavaForConditionalGeneration
 
-from pipeline.evaluation import alignment, compression, decomposition
+from pipeline.evaluation import alignment, compression, decomposition, dictionary, probes, recall, two_words
+from pipeline.evaluation.dictionary import Dictionary
+from pipeline.evaluation.regions import BATCH, Measures, Regions, region_vectors
 from pipeline.evaluation.statistics import estimate
 from pipeline.models import llava
 from pipeline.models.chat import encode
 from pipeline.params import EvaluateParams
-from pipeline.tables import dataset, schemas
-from pipeline.tables.dense import dense_coverage
+from pipeline.tables import schemas
 from pipeline.tables.metrics import Estimates
 from pipeline.training.features import Features
-from pipeline.training.losses import pool_regions, pool_words
-from pipeline.training.supervision import check_grid, pad_ids, target_text
+from pipeline.training.losses import pool_words
+from pipeline.training.supervision import pad_ids, target_text
 
-BATCH = 500
-CONTENT_ROLES = ("head", "attribute", "compound")
-
-
-@dataclass(frozen=True)
-class Regions:
-    """Held-out regions: their image's number, dense coverage (R, N), phrases and words."""
-
-    table: pa.Table
-    image: np.ndarray
-    coverage: np.ndarray
-    words: list[list[dict]]
-
-    def of_role(self, role: str) -> list[list[str]]:
-        """The lemmas of each region's words with a role."""
-        return [[word["lemma"] for word in words if word["role"] == role] for words in self.words]
-
-
-def load_regions(folder: Path, features: Features, most: int) -> Regions:
-    """The first ``most`` patch words of the features' images, every image in its turn."""
-    number = {image: index for index, image in enumerate(features.image_ids)}
-    table = dataset.read(folder)
-    check_grid(table, features.patch_count, folder)
-    keep = [row for row, image in enumerate(table["image_id"].to_pylist()) if image in number][:most]
-    table = table.take(keep)
-    image = np.asarray([number[image] for image in table["image_id"].to_pylist()], np.int64)
-    coverage = dense_coverage(table).reshape(-1, features.patch_count)
-    return Regions(table, image, coverage, table["words"].to_pylist())
-
-
-Measures = dict[str, tuple[list[str], np.ndarray]]
-"""Of each metric the examples that it was measured on and its value for each."""
+LABELLED = 60
+"""Images whose patches are labelled with their nearest words."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +42,19 @@ class Analysis:
     """Table ``measures``: what the estimates are means of, so that two projectors can be paired."""
     maps: pa.Table
     """Table ``similarity_maps`` of the regions."""
+    labels: pa.Table
+    """Table ``patch_labels``: the nearest word of each patch, of some images."""
+    curves: dict = field(default_factory=dict)
+    """``spectrum``: ``before`` and ``after`` the projector, the images' mean eigenvalue at each rank.
+    ``recall``: those of `recall.Recalled`."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Images that no projector was trained on, and their regions: what probes are fitted on."""
+
+    features: Features
+    regions: Regions
 
 
 @torch.inference_mode()
@@ -80,8 +65,9 @@ def analyse(
     regions: Regions,
     settings: EvaluateParams,
     seed: int,
+    fitting: Fitting | None = None,
 ) -> Analysis:
-    """Measure alignment, compression and decomposition."""
+    """Measure alignment, compression and decomposition, and with ``fitting`` what linear probes read."""
     tokens_BND = torch.cat(
         [
             llava.project(model, features.take(np.arange(start, min(start + BATCH, len(features)))))
@@ -92,14 +78,63 @@ def analyse(
     w_RD = word_vectors(table, tokenizer, [target_text(words, "phrase") for words in regions.words])
     maps_RN = alignment.similarity_maps(tokens_BND, torch.from_numpy(regions.image), w_RD).float().numpy()
     values = align(tokens_BND, table, tokenizer, regions, w_RD, maps_RN)
-    before = compression.token_entropy(features.take(np.arange(len(features))))
-    values["compression.before"] = features.image_ids, before
-    values["compression.after"] = features.image_ids, compression.token_entropy(tokens_BND)
-    values |= decompose(tokens_BND, table, tokenizer, regions, settings.words)
-    estimates = {
+    spectra = {
+        "before": compression.eigenvalues(features.take(np.arange(len(features)))),
+        "after": compression.eigenvalues(tokens_BND),
+    }
+    for side, eigenvalues_BM in spectra.items():
+        values[f"compression.{side}"] = features.image_ids, compression.entropy(eigenvalues_BM)
+    words = dictionary.of(tokenizer, table)
+    found = recall.decompose(tokens_BND, words, tokenizer, regions, settings.words)
+    values |= found.measures(settings.words)
+    values |= two_words.measures(tokens_BND, words, regions, settings.words, features.image_ids)
+    if fitting is not None:
+        values |= probes.measures(
+            lambda images: llava.project(model, fitting.features.take(images)),
+            fitting.regions,
+            len(fitting.features),
+            lambda images: tokens_BND[torch.as_tensor(images)],
+            regions,
+            features.image_ids,
+        )
+    curves = {
+        "spectrum": {
+            side: [round(float(value), 8) for value in compression.spectrum(eigenvalues_BM)]
+            for side, eigenvalues_BM in spectra.items()
+        },
+        "recall": found.curves(settings, seed),
+    }
+    return Analysis(
+        estimates_of(values, settings, seed),
+        measures_table(values),
+        similarity_table(regions, maps_RN),
+        label_table(tokens_BND, words, regions, features.image_ids),
+        curves,
+    )
+
+
+def probe_features(
+    features: Features, regions: Regions, fitting: Fitting, settings: EvaluateParams, seed: int
+) -> Estimates:
+    """What the same probes read from the encoder's features: what any projector can pass on."""
+    values = probes.measures(
+        fitting.features.take, fitting.regions, len(fitting.features),
+        features.take, regions, features.image_ids,
+    )  # fmt: skip
+    return estimates_of(values, settings, seed)
+
+
+def estimates_of(values: Measures, settings: EvaluateParams, seed: int) -> Estimates:
+    """The mean of each metric with its interval; metrics without an example are left out."""
+    return {
         key: estimate(found, settings.bootstrap, seed) for key, (_, found) in values.items() if len(found)
     }
-    return Analysis(estimates, measures_table(values), similarity_table(regions, maps_RN))
+
+
+def write_curves(path: Path, curves: dict[str, dict]) -> None:
+    """Write `Analysis.curves` of one or several stages of training as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
 
 
 def measures_table(values: Measures) -> pa.Table:
@@ -124,7 +159,7 @@ def align(
 ) -> Measures:
     """Each alignment metric, one value a region; ``w_RD`` are the regions' words, ``maps_RN`` their maps."""
     v_RD = region_vectors(tokens_BND, regions)
-    ids = regions.table["phrase_id"].to_pylist()
+    ids = regions.phrase_ids
     values = {
         "alignment.cosine": (ids, alignment.region_cosines(v_RD, w_RD)),
         "alignment.pointing": (ids, alignment.pointing(maps_RN, regions.coverage)),
@@ -151,44 +186,6 @@ def align(
     return values
 
 
-def decompose(tokens_BND: torch.Tensor, table: torch.Tensor, tokenizer, regions: Regions, k: int) -> Measures:
-    """Recall of each region's words among the k that matching pursuit finds in its best patch, and chance.
-
-    The dictionary is the language model's input embeddings of every token but the special ones.
-    """
-    special = set(tokenizer.all_special_ids)
-    usable = [token for token in range(len(table)) if token not in special]
-    place = {token: row for row, token in enumerate(usable)}
-    texts = [
-        " ".join(word["text"] for word in words if word["role"] in CONTENT_ROLES) for words in regions.words
-    ]
-    truth = [
-        [place[token] for token in dict.fromkeys(ids) if token in place] for ids in encode(tokenizer, texts)
-    ]
-    rows = [row for row, found in enumerate(truth) if found]
-    best = torch.from_numpy(regions.coverage.argmax(1))
-    tokens_TD = tokens_BND[torch.from_numpy(regions.image), best][rows]
-    found = decomposition.matching_pursuit(tokens_TD, table[usable], k)
-    recall = decomposition.recall_by_k(found.words_TK, pad_ids([truth[row] for row in rows], -1))
-    ids = regions.table["phrase_id"].to_pylist()
-    examples = [ids[row] for row in rows]
-    chance = np.full(len(rows), decomposition.chance_recall(k, len(usable)))
-    return {"decomposition.recall": (examples, recall[:, -1]), "decomposition.chance": (examples, chance)}
-
-
-def region_vectors(tokens_BND: torch.Tensor, regions: Regions) -> torch.Tensor:
-    """v (R, D): each region's coverage-weighted mean token."""
-    weights = torch.from_numpy(regions.coverage).unsqueeze(1)
-    return torch.cat(
-        [
-            pool_regions(
-                tokens_BND[regions.image[start : start + BATCH]], weights[start : start + BATCH]
-            ).squeeze(1)
-            for start in range(0, len(regions.image), BATCH)
-        ]
-    )
-
-
 def word_vectors(table: torch.Tensor, tokenizer, texts: list[str]) -> torch.Tensor:
     """w: the mean input embedding of each text's tokens."""
     pad = tokenizer.pad_token_id
@@ -207,3 +204,24 @@ def similarity_table(regions: Regions, maps_RN: np.ndarray) -> pa.Table:
         .append_column("coverage", coverage)
         .select(schemas.SCHEMAS["similarity_maps"].names)
     )
+
+
+def label_table(
+    tokens_BND: torch.Tensor, words: Dictionary, regions: Regions, image_ids: list[str]
+) -> pa.Table:
+    """The ``patch_labels`` of up to `LABELLED` images with regions, spread evenly."""
+    images = np.unique(regions.image)
+    if len(images):
+        images = images[
+            np.unique(np.linspace(0, len(images) - 1, min(LABELLED, len(images))).round().astype(int))
+        ]
+    rows = []
+    for image in images:
+        nearest, cosine = decomposition.nearest_with_cosine(tokens_BND[image], words.vectors_VD, 1)
+        rows.append(
+            {
+                "image_id": image_ids[image], "grid": list(regions.grid),
+                "words": [words.words[row] for row in nearest[:, 0]], "similarity": cosine[:, 0].tolist(),
+            }
+        )  # fmt: skip
+    return schemas.from_rows("patch_labels", rows)

@@ -96,14 +96,22 @@ def _pursue(
 
 
 @torch.no_grad()
+def nearest_with_cosine(tokens_TD: Tensor, words_VD: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ``k`` words of highest cosine with each token, nearest first: rows (T, K) int64, and cosines."""
+    unit_VD = _unit(words_VD, "word")
+    best = []
+    for chunk_TD in tokens_TD.split(max(1, _CELLS // len(words_VD))):
+        cosine, nearest = (_unit(chunk_TD, "token") @ unit_VD.T).topk(k, dim=1)
+        best.append((nearest, cosine))
+    if not best:
+        return np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
+    nearest_TK, cosine_TK = (torch.cat(part).cpu().numpy() for part in zip(*best, strict=True))
+    return nearest_TK, cosine_TK
+
+
 def nearest_words(tokens_TD: Tensor, words_VD: Tensor, k: int) -> np.ndarray:
     """The ``k`` words of highest cosine with each token, nearest first, int64 T x K: the simpler baseline."""
-    unit_VD = _unit(words_VD, "word")
-    chunks = [
-        (_unit(chunk_TD, "token") @ unit_VD.T).topk(k, dim=1).indices.cpu()
-        for chunk_TD in tokens_TD.split(max(1, _CELLS // len(words_VD)))
-    ]
-    return torch.cat(chunks).numpy() if chunks else np.zeros((0, k), np.int64)
+    return nearest_with_cosine(tokens_TD, words_VD, k)[0]
 
 
 def recall_by_k(words_TK: np.ndarray, true_TM: np.ndarray) -> np.ndarray:

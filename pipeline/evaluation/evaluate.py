@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.evaluation import subjects as loading
-from pipeline.evaluation.analysis import analyse, measures_table
+from pipeline.evaluation.analysis import measures_table, write_curves
 from pipeline.evaluation.answers import predict
 from pipeline.evaluation.caption_scores import JavaScorers
 from pipeline.evaluation.scores import measure
@@ -49,19 +49,23 @@ def evaluate(params: Params, run: Run, subjects: Subjects, folder: Path) -> Esti
 
     with Progress(f"evaluate {run.arm}", 4) as progress, JavaScorers(settings.java) as java:
         model, processor = llava.load(run.pretrained)
-        found = analyse(model, processor.tokenizer, subjects.features, subjects.regions, settings, seed)
+        found = loading.analysed(model, processor.tokenizer, subjects, settings, seed)
+        curves = {"pretrained": found.curves}
         captions = captions_of(model, processor, subjects, params)
         described = measure(captions, subjects.world, java)
         write_estimates(folder / "pretrained.json", found.estimates | described.estimates(settings, seed))
         keep("similarity_maps", found.maps, folder / "similarity_maps")
         measures = pa.concat_tables([found.measures, measures_table(described.values)])
         keep("measures", measures, folder / "measures_pretrained")
+        keep("patch_labels", found.labels, folder / "patch_labels")
         progress.advance()
 
         model, processor = llava.load(run.finetuned)
         tokenizer = processor.tokenizer
-        found = analyse(model, tokenizer, subjects.features, subjects.regions, settings, seed)
+        found = loading.analysed(model, tokenizer, subjects, settings, seed)
         keep("similarity_maps", found.maps, folder / "similarity_maps_finetuned")
+        keep("patch_labels", found.labels, folder / "patch_labels_finetuned")
+        write_curves(folder / "curves.json", curves | {"finetuned": found.curves})
         progress.advance()
 
         reader = loading.image_reader(model, tokenizer, subjects)

@@ -1,7 +1,8 @@
 """Stage ``references``: floors and the ceiling, which stand beside the arms.
 
 Floors: the projector before any training, the commonest answer of the training split, and one of the image's
-true boxes at random. Ceiling: the language model given the scene in words instead of the image.
+true boxes at random. Ceilings: the language model given the scene in words instead of the image, and, for
+what linear probes read from vision tokens, what they read from the encoder's features.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.evaluation import referring, vqa
 from pipeline.evaluation import subjects as loading
-from pipeline.evaluation.analysis import analyse
+from pipeline.evaluation.analysis import Analysis, probe_features, write_curves
 from pipeline.evaluation.answers import predict, score, summarise
 from pipeline.evaluation.statistics import estimate
 from pipeline.evaluation.subjects import Subjects
 from pipeline.models import language_model as language_models
 from pipeline.models import llava
 from pipeline.params import Params
+from pipeline.tables import dataset
+from pipeline.tables.dataset import Provenance
 from pipeline.tables.metrics import Estimates, rounded
 from pipeline.training import text
 from pipeline.training.runtime import DATA, Progress, prepare, publish
@@ -37,16 +40,25 @@ def main() -> None:
     params = parameters.load()
     prepare(params.seed, params.compute.threads)
     subjects = loading.load(params, DATA)
-    publish(
-        lambda folder: write(references(params, subjects, DATA, params.seed), folder),
-        DATA / "evaluation/references",
-    )
+
+    def build(folder: Path) -> None:
+        projector = untrained(params, subjects, DATA, params.seed)
+        write(references(params, subjects, DATA, params.seed, projector), folder)
+        made_from = Provenance(params.evaluate.digest())
+        dataset.write_part(folder / "measures", 0, projector.measures, "measures", made_from)
+        write_curves(folder / "curves.json", {"untrained": projector.curves})
+
+    publish(build, DATA / "evaluation/references")
 
 
-def references(params: Params, subjects: Subjects, data: Path, seed: int) -> dict[str, Estimates]:
-    """Estimates by reference."""
-    with Progress("references", 4) as progress:
-        found = {"untrained projector": untrained(params, subjects, data, seed)}
+def references(
+    params: Params, subjects: Subjects, data: Path, seed: int, projector: Analysis | None = None
+) -> dict[str, Estimates]:
+    """Estimates by reference; ``projector`` is the untrained one's analysis, where it is there already."""
+    with Progress("references", 5) as progress:
+        found = {"untrained projector": (projector or untrained(params, subjects, data, seed)).estimates}
+        progress.advance()
+        found["encoder features"] = encoder_features(params, subjects)
         progress.advance()
         found["constant answer"] = constant(params, subjects, data)
         progress.advance()
@@ -57,15 +69,19 @@ def references(params: Params, subjects: Subjects, data: Path, seed: int) -> dic
     return found
 
 
-def untrained(params: Params, subjects: Subjects, data: Path, seed: int) -> Estimates:
+def untrained(params: Params, subjects: Subjects, data: Path, seed: int) -> Analysis:
     """The projector with the weights that training starts from."""
     model, processor = llava.assemble(
         data / "models/encoder", data / "models/language_model", params.train.projector, seed
     )
-    found = analyse(
-        model, processor.tokenizer, subjects.features, subjects.regions, params.evaluate, params.seed
-    )
-    return found.estimates
+    return loading.analysed(model, processor.tokenizer, subjects, params.evaluate, params.seed)
+
+
+def encoder_features(params: Params, subjects: Subjects) -> Estimates:
+    """What linear probes read from what goes into the projector."""
+    if subjects.fitting is None:
+        return {}
+    return probe_features(subjects.features, subjects.regions, subjects.fitting, params.evaluate, params.seed)
 
 
 def constant(params: Params, subjects: Subjects, data: Path) -> Estimates:

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.evaluation import caption_scores, captioning, hallucination, referring
-from pipeline.evaluation.analysis import Measures
 from pipeline.evaluation.caption_scores import JavaScorers, Unmeasured
+from pipeline.evaluation.regions import Measures
 from pipeline.evaluation.statistics import estimate, per_example
 from pipeline.evaluation.world import World
 from pipeline.params import EvaluateParams

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from pipeline.errors import UserError
 from pipeline.tables.metrics import Estimate
@@ -94,12 +95,10 @@ def over_seeds(values: np.ndarray | Sequence[float]) -> Estimate:
         UserError: there are fewer than two seeds, which give no interval.
         ValueError: a value is not finite.
     """
-    from scipy import stats  # a second to import: only those who ask for intervals pay it
-
     x = _checked(values, "over_seeds")
     if len(x) < 2:
         raise UserError(f"an interval over seeds needs at least two seeds, got {len(x)}: run more seeds")
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 1) * _standard_error(x))
+    half = float(special.stdtrit(len(x) - 1, (1 + LEVEL) / 2) * _standard_error(x))
     mean = float(x.mean())
     return Estimate(mean, mean - half, mean + half, len(x))
 
@@ -111,14 +110,12 @@ def paired_over_seeds(a: np.ndarray | Sequence[float], b: np.ndarray | Sequence[
         UserError: there are fewer than two seeds.
         ValueError: the lengths differ, or a value is not finite.
     """
-    from scipy import stats  # a second to import: only those who ask for intervals pay it
-
     differences = _paired(a, b, "paired_over_seeds")
     interval = over_seeds(differences)
     error = _standard_error(differences)
     if error == 0.0:  # the same difference in every seed: t is infinite, or 0 / 0 where there is none
         return Difference(interval, 1.0 if interval.value == 0.0 else 0.0)
-    p = 2 * float(stats.t.sf(abs(interval.value) / error, len(differences) - 1))
+    p = 2 * float(special.stdtr(len(differences) - 1, -abs(interval.value) / error))
     return Difference(interval, p)
 
 
@@ -158,19 +155,17 @@ def _resampled_means(x: np.ndarray, resamples: int, seed: int) -> Iterator[np.nd
 
 def _bca_levels(x: np.ndarray, means: np.ndarray) -> np.ndarray:
     """The two quantiles of the resampled means that bound the BCa interval."""
-    from scipy import stats  # a second to import: only those who ask for intervals pay it
-
     mean = x.mean()
     below = (means < mean).mean() + 0.5 * (means == mean).mean()
     edge = 0.5 / len(means)  # keeps the bias finite if every resampled mean is on one side
-    bias = stats.norm.ppf(np.clip(below, edge, 1 - edge))
-    # The jackknife's skewness has a closed form for a mean: leaving x_i out moves it by (mean - x_i) / (n -
-    # 1).
+    bias = special.ndtri(np.clip(below, edge, 1 - edge))
+    # The jackknife's skewness has a closed form for a mean: leaving x_i out moves it by (mean - x_i) /
+    # (n - 1).
     centred = x - mean
     acceleration = (centred**3).sum() / (6 * (centred**2).sum() ** 1.5)
-    z = bias + stats.norm.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    z = bias + special.ndtri([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     # With a handful of very skewed values the correction can pass its pole; the last quantile is then meant.
-    return np.clip(stats.norm.cdf(bias + z / np.maximum(1 - acceleration * z, 1e-3)), 0.0, 1.0)
+    return np.clip(special.ndtr(bias + z / np.maximum(1 - acceleration * z, 1e-3)), 0.0, 1.0)
 
 
 def _sign_flip_p(differences: np.ndarray, resamples: int, seed: int) -> float:

@@ -10,14 +10,15 @@ import pyarrow.compute as pc
 import torch
 from transformers import LlavaForConditionalGeneration
 
-from pipeline.evaluation.analysis import Regions, load_regions
+from pipeline.evaluation.analysis import Analysis, Fitting, analyse
 from pipeline.evaluation.answers import Reader, choose
+from pipeline.evaluation.regions import Regions, load_regions
 from pipeline.evaluation.world import World
 from pipeline.models import llava
 from pipeline.models.boxes import BoxFormat
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
-from pipeline.params import Params
+from pipeline.params import EvaluateParams, Params
 from pipeline.tables import dataset
 from pipeline.training import features as feature_tables
 from pipeline.training import text
@@ -35,6 +36,8 @@ class Subjects:
     """Examples, their prompts and references in the language model's box format."""
     world: World
     boxes: BoxFormat
+    fitting: Fitting | None = None
+    """What probes are fitted on; none where the dataset has no validation split."""
 
     def number(self) -> dict[str, int]:
         """Each image's number among the features."""
@@ -63,8 +66,22 @@ def load(params: Params, data: Path, split: str = "test", examples: int | None =
         _by_image(data / "objects", wanted),
         frozenset(dataset.read(data / "objects", ["label"])["label"].unique().to_pylist()),
     )
-    regions = load_regions(data / "patch_words", features, params.evaluate.regions)
-    return Subjects(features, regions, rows, world, boxes)
+    most = params.evaluate.regions
+    regions = load_regions(data / "patch_words", features, most)
+    return Subjects(features, regions, rows, world, boxes, fitting(data, split, most))
+
+
+def fitting(data: Path, split: str, most: int) -> Fitting | None:
+    """The validation split, which no projector is trained on, for probes that are scored on another."""
+    features = None if split == "validation" else feature_tables.load(data / "features", "validation")
+    if not features:
+        return None
+    return Fitting(features, load_regions(data / "patch_words", features, most))
+
+
+def analysed(model, tokenizer, subjects: Subjects, settings: EvaluateParams, seed: int) -> Analysis:
+    """The analysis of a model's projector on the subjects."""
+    return analyse(model, tokenizer, subjects.features, subjects.regions, settings, seed, subjects.fitting)
 
 
 def image_reader(

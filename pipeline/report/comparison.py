@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.evaluation.statistics import paired_difference
 from pipeline.report.inputs import Inputs, References, estimate
-from pipeline.report.style import ARMS, CEILING
+from pipeline.report.style import ARMS, CEILING, FEATURES, UNTRAINED
 from pipeline.tables.metrics import METRICS, Estimate, Estimates, Metric
 
 SCORED_BY = {
@@ -79,7 +79,9 @@ def rows(arms: Mapping[str, Estimates], references: References, paired: Estimate
         difference = paired.get(metric.key)
         if difference is None and len(mine) == len(ARMS):
             difference = independent_difference(mine["patch_aligned"], mine["caption"])
-        ceiling = beside.pop(CEILING, None)
+        ceiling = beside.pop(FEATURES if metric.probe else CEILING, None)
+        if metric.probe:
+            beside.pop(UNTRAINED, None)
         found.append(Row(metric, mine, difference, metric.key in paired, beside, ceiling))
     return found
 

@@ -76,7 +76,7 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
         groups=_groups(rows),
         pretrained_groups=_groups(
             comparison.pretrained_rows(
-                found, _untrained(found.references), params.evaluate.bootstrap, params.seed
+                found, _before_training(found.references), params.evaluate.bootstrap, params.seed
             )
         ),
         curves=plots.curves(found.curves),
@@ -92,10 +92,9 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
     )
 
 
-def _untrained(references: inputs.References) -> inputs.References:
-    """The one reference that the projector can be held against before fine-tuning."""
-    name = "untrained projector"
-    return {name: references[name]} if name in references else {}
+def _before_training(references: inputs.References) -> inputs.References:
+    """What the projector can be held against before fine-tuning: itself untrained, and what goes into it."""
+    return {name: references[name] for name in (style.UNTRAINED, style.FEATURES) if name in references}
 
 
 def _groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

@@ -12,6 +12,9 @@ ARMS = ("caption", "patch_aligned")
 ARM_TITLES = {"caption": "Captions only", "patch_aligned": "Patch-aligned"}
 ARM_COLOURS = {"caption": "#0072b2", "patch_aligned": "#d55e00"}
 CEILING = "scene in words"
+FEATURES = "encoder features"
+"""What probes read from these is their ceiling."""
+UNTRAINED = "untrained projector"
 MINUS = "\u2212"
 
 

@@ -33,6 +33,9 @@ class Metric:
     direction: int
     """+1: higher is better; -1: lower is better; 0: neither."""
     doc: str
+    probe: bool = False
+    """Read from the tokens by a linear probe. What it reads from the encoder's features is the ceiling, and
+    an untrained projector, which passes most of it on, is no floor."""
 
 
 METRICS = (
@@ -56,8 +59,28 @@ METRICS = (
            "the same after the projector; lower is more compressed"),
     Metric("decomposition.recall", "Decomposition", "True words found by matching pursuit", "share", 1,
            "share of a patch's words among the K that matching pursuit picks"),
+    Metric("decomposition.nearest", "Decomposition", "Found among the nearest words", "share", 0,
+           "the same share for the K words of highest cosine"),
     Metric("decomposition.chance", "Decomposition", "Found by chance", "share", 0,
            "the same share for K words drawn at random"),
+    Metric("decomposition.noun_and_attribute", "Decomposition", "Noun and attribute both found", "share", 1,
+           "pairs of a noun and its attribute that a patch carries and its K words both hold"),
+    Metric("decomposition.noun_and_attribute_control", "Decomposition", "Both found where one is carried",
+           "share", 0, "the same two words in patches of other images that carry one of the two"),
+    Metric("decomposition.two_nouns", "Decomposition", "Nouns of two phrases both found", "share", 1,
+           "pairs of nouns of two phrases that a patch carries and its K words both hold"),
+    Metric("decomposition.two_nouns_control", "Decomposition", "Two nouns found where one is carried",
+           "share", 0, "the same two nouns in patches of other images that carry one of the two"),
+    Metric("position.r2", "Read by a linear probe", "Place of a token (R²)", "number", 1,
+           "share of the variance of a token's row and column that ridge regression reads from it", True),
+    Metric("position.error", "Read by a linear probe", "Place of a token: error, patches", "number", -1,
+           "mean distance between the place read and the true one, in patches", True),
+    Metric("position.box", "Read by a linear probe", "Box of a region (mean IoU)", "number", 1,
+           "overlap of the box read from a region's pooled tokens with the box around its patches", True),
+    Metric("probe.noun", "Read by a linear probe", "Noun of a region", "share", 1,
+           "the noun read from a region's pooled tokens is the right one", True),
+    Metric("probe.attribute", "Read by a linear probe", "Attribute of a region", "share", 1,
+           "the attribute read from a region's pooled tokens is one of its own", True),
     Metric("captioning.cider", "Captions", "CIDEr", "number", 1, "CIDEr against the image's captions"),
     Metric("captioning.bleu4", "Captions", "BLEU-4", "number", 1,
            "n-grams of up to four words shared with the image's captions, over all captions at once"),

@@ -190,6 +190,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         _column("example", pa.string(), "phrase_id of a region, image_id of an image's tokens"),
         _column("value", pa.float64(), "the metric's value; 0 or 1 where it is a share"),
     ),
+    "patch_labels": _table(
+        "A row is an image of the test split and the word that each of its vision tokens is nearest to.",
+        _column("image_id", pa.string(), "the image"),
+        _column("grid", pa.list_(pa.int32(), 2), "rows and columns of the patch grid"),
+        _column("words", pa.list_(pa.string()), "of the language model's whole vocabulary, a word a patch"),
+        _column("similarity", pa.list_(pa.float32()), "cosine of token and word, a value a patch"),
+    ),
     "audit": _table(
         "A row is a phrase whose true boxes are known, and what an annotation source made of it.",
         _column("phrase_id", pa.string(), "the phrase"),

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from pipeline import params as parameters
-from pipeline.evaluation.analysis import analyse, load_regions, region_vectors, word_vectors
+from pipeline.evaluation import regions as regions_module
+from pipeline.evaluation.analysis import Fitting, analyse, probe_features, word_vectors
+from pipeline.evaluation.regions import load_regions, region_vectors
 from pipeline.models import llava
 from pipeline.params import ProjectorParams
 from pipeline.tables import dataset, schemas
@@ -81,6 +83,8 @@ def test_a_perfect_projector_has_it_all(model, tmp_path):
         assert found[f"alignment.{key}"].n == 9
     assert found["decomposition.recall"].value == 1.0
     assert found["decomposition.chance"].value < 0.1
+    # No patch has one word of a pair and not the other: there is no control, and nothing is claimed.
+    assert "decomposition.noun_and_attribute" not in found
     assert found["compression.after"].value == pytest.approx(found["compression.before"].value, abs=1e-6)
     shares = np.array([9, 4, 2, 1]) / 16  # four directions at right angles
     entropy = -(shares * np.log(shares)).sum() / np.log(16)
@@ -122,6 +126,56 @@ def test_estimates_are_the_means_of_the_measures(model, tmp_path):
     assert examples.to_list() == features.image_ids
 
 
+def test_recall_rises_with_k_and_is_told_apart_by_role(model, tmp_path):
+    made, tokenizer = model
+    tokens = np.tile(np.eye(16)[7], (3, 16, 1))
+    for place, phrase in enumerate(PHRASES):  # the attribute twice as strong as the noun
+        tokens[:, PATCHES[phrase]] = np.eye(16)[2 * place] + 0.5 * np.eye(16)[2 * place + 1]
+    features = features_of(tokens)
+    regions = load_regions(made_regions(tmp_path / "patch_words", features.image_ids), features, 100)
+    curves = analyse(made, tokenizer, features, regions, SETTINGS, 0).curves
+
+    def values(role, method):
+        return [estimate["value"] for estimate in curves["recall"][role][method]]
+
+    assert values("all", "pursuit")[:3] == values("all", "nearest")[:3] == [0.5, 1.0, 1.0]
+    assert values("attributes", "pursuit")[:2] == [1.0, 1.0]
+    assert values("nouns", "pursuit")[:2] == [0.0, 1.0]
+    share = 1 / (len(tokenizer) - len(set(tokenizer.all_special_ids)))
+    np.testing.assert_allclose(curves["recall"]["all"]["chance"], share * np.arange(1, 9), atol=1e-6)
+    assert curves["recall"]["all"]["pursuit"][0]["n"] == 9
+
+
+def test_spectra_are_mean_eigenvalues_and_labels_nearest_words(model, tmp_path):
+    made, tokenizer = model
+    tokens = np.tile(np.eye(16)[4], (2, 16, 1))  # green, but for four patches
+    tokens[:, PATCHES["red", "cup"]] = np.eye(16)[1]
+    features = features_of(tokens)
+    regions = load_regions(made_regions(tmp_path / "patch_words", features.image_ids), features, 100)
+    analysed = analyse(made, tokenizer, features, regions, SETTINGS, 0)
+    for side in ("before", "after"):
+        np.testing.assert_allclose(analysed.curves["spectrum"][side][:3], [12 / 16, 4 / 16, 0], atol=1e-6)
+    first = analysed.labels.to_pylist()[0]
+    assert (first["image_id"], first["grid"], analysed.labels.num_rows) == ("i0", [4, 4], 2)
+    expected = ["cup" if patch in PATCHES["red", "cup"] else "green" for patch in range(16)]
+    assert first["words"] == expected
+    np.testing.assert_allclose(first["similarity"], 1.0, atol=1e-5)
+
+
+def test_probes_are_fitted_on_other_images(model, tmp_path):
+    made, tokenizer = model
+    rng = np.random.default_rng(0)
+    place = np.stack(np.divmod(np.arange(16), 4), 1) @ rng.normal(size=(2, 16))
+    features = features_of(place + 0.01 * rng.normal(size=(12, 16, 16)))
+    regions = load_regions(made_regions(tmp_path / "patch_words", features.image_ids), features, 100)
+    found = analyse(made, tokenizer, features, regions, SETTINGS, 0, Fitting(features, regions)).estimates
+    assert found["position.r2"].value > 0.99
+    assert found["probe.noun"].n == 36
+    assert "position.r2" not in analyse(made, tokenizer, features, regions, SETTINGS, 0).estimates
+    read = probe_features(features, regions, Fitting(features, regions), SETTINGS, 0)
+    assert read["position.r2"].value == pytest.approx(found["position.r2"].value, abs=1e-3)  # the identity
+
+
 def test_words_of_the_wrong_region_are_found_wrong(model, tmp_path):
     """Tokens of another phrase's words: near to something, and to the wrong thing."""
     made, tokenizer = model
@@ -151,13 +205,11 @@ def test_regions_are_those_of_the_features_images_and_no_more_than_asked(tmp_pat
 
 def test_region_vectors_of_many_regions_are_those_of_each(model, monkeypatch, tmp_path):
     """Chunks change nothing."""
-    from pipeline.evaluation import analysis
-
     folder = made_regions(tmp_path / "patch_words", [f"i{k}" for k in range(5)])
     features = features_of(np.random.default_rng(1).normal(size=(5, 16, 16)))
     regions = load_regions(folder, features, 100)
     tokens = features.take(range(5))
-    monkeypatch.setattr(analysis, "BATCH", 4)
+    monkeypatch.setattr(regions_module, "BATCH", 4)
     found = region_vectors(tokens, regions)
     expected = torch.stack(
         [

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pipeline import params as parameters
 from pipeline.evaluation import subjects as loading
-from pipeline.evaluation.analysis import Regions
 from pipeline.evaluation.answers import TASKS, choose, score, summarise
+from pipeline.evaluation.regions import Regions
 from pipeline.evaluation.scores import measure
 from pipeline.evaluation.subjects import Subjects
 from pipeline.evaluation.world import World
