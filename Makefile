@@ -7,6 +7,7 @@ PROFILE ?= embedded
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+BENCHMARKS := .venv-benchmarks
 # Stages are started as `python -m ...`: the environment's python has to come first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # An environment that happens to be active elsewhere must not be mistaken for this one.
@@ -14,7 +15,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test lint check study browse profile serve server server-stop lock clean-all
+.PHONY: help env repro test lint check study benchmarks-env browse profile serve server server-stop lock clean-all
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -45,6 +46,14 @@ study: env ## compare the arms over seeds: make study SEEDS=5
 	@python -m pipeline.evaluation.study --seeds $(SEEDS)
 	@patchwords results --file data/study.json
 
+benchmarks-env: env $(BENCHMARKS)/.complete ## make the environment of evaluate.benchmarks (lmms-eval)
+
+$(BENCHMARKS)/.complete: requirements-benchmarks.lock
+	@[ -x $(BENCHMARKS)/bin/python ] || UV_PYTHON_DOWNLOADS=never uv venv -q --python $(BIN)/python $(BENCHMARKS)
+	@echo "Installing the packages of $< (6 GB, of which most is shared with $(VENV)) ..."
+	@uv pip install -q --python $(BENCHMARKS)/bin/python --require-hashes -r $<
+	@touch $@
+
 profile: env ## switch params.yaml: make profile PROFILE=smoke; PROFILE=embedded puts it back
 	@patchwords profile $(PROFILE)
 
@@ -60,13 +69,15 @@ server: env ## start the local Prefect server, whose pages show the flows
 server-stop: env ## stop it
 	@python -m flows.server stop
 
-lock: env ## write requirements.lock anew from pyproject.toml
+lock: env ## write both lock files anew, from pyproject.toml and requirements-benchmarks.in
 	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links -o requirements.lock
+	@uv pip compile requirements-benchmarks.in --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links -o requirements-benchmarks.lock
 
 clean-all: ## leave the tree as it was cloned (what you put into data/raw stays)
 	@if [ -x $(BIN)/python ]; then python -m flows.server stop || true; fi
-	@rm -rf $(VENV) .prefect .work .dvc/cache .dvc/tmp *.egg-info
+	@rm -rf $(VENV) $(BENCHMARKS) .prefect .work .dvc/cache .dvc/tmp *.egg-info
 	@rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@find data -mindepth 1 -maxdepth 1 ! -name raw ! -name .gitignore -exec rm -rf {} +

@@ -78,6 +78,7 @@ def study_digest(params: Params) -> str:
         ]
     )
     settings = params.model_dump(mode="json", exclude={"profile", "compute", "report"})
+    del settings["evaluate"]["benchmarks"]
     return digests.of_value([settings, inputs])
 
 

@@ -8,6 +8,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from pipeline.evaluation.contractions import CONTRACTIONS
+
 ARTICLES = frozenset(("a", "an", "the"))
 NUMBERS = {
     word: str(value)
@@ -27,16 +29,15 @@ def normalise(answer: str) -> str:
 
     Lower case; signs that stand beside a space (or, in an answer with a number such as 1,000, all of them)
     are dropped, others become a space; full stops go unless a digit follows; zero to ten and "none" become
-    digits; a, an and the go; spaces are single. Apostrophes go too, so that "dont" equals "don't", where the
-    official script has a list of contractions.
+    digits; a, an and the go; a listed contraction gets its apostrophe back; spaces are single.
     """
     given = text = " ".join(answer.lower().split())
     drop_all = _DIGITS_COMMA.search(given) is not None
     for sign in _SIGNS:
         beside_space = f"{sign} " in given or f" {sign}" in given
         text = text.replace(sign, "" if beside_space or drop_all else " ")
-    text = _FULL_STOP.sub("", text).replace("'", "").replace("’", "")
-    return " ".join(NUMBERS.get(word, word) for word in text.split() if word not in ARTICLES)
+    words = (NUMBERS.get(word, word) for word in _FULL_STOP.sub("", text).split() if word not in ARTICLES)
+    return " ".join(CONTRACTIONS.get(word, word) for word in words)
 
 
 def exact_match(predictions: Sequence[str], answers: Sequence[str]) -> np.ndarray:

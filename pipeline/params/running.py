@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.params.section import Positive, Section
+from pipeline.tables import digests
 
 
 class EvaluateParams(Section):
@@ -18,6 +19,13 @@ class EvaluateParams(Section):
     batch_size: Positive = Field(description="Examples a batch of generation.")
     bootstrap: Positive = Field(description="Resamples behind an interval.")
     java: bool = Field(description="METEOR and SPICE too, where there is Java (ten seconds to start).")
+    benchmarks: list[str] = Field(
+        description="Tasks of lmms-eval that are run on the checkpoints, by the name that it gives them."
+    )
+
+    def digest(self) -> str:
+        """Digest of what the pipeline's own evaluation depends on: not of outside benchmarks."""
+        return digests.of_value(self.model_dump(mode="json", exclude={"benchmarks"}))
 
 
 class ReportParams(Section):

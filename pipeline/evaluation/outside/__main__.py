@@ -1,0 +1,6 @@
+"""``python -m pipeline.evaluation.outside``: the stage ``benchmarks@ARM``."""
+
+from pipeline.console import run_command
+from pipeline.evaluation.outside.stage import main
+
+run_command(main)
