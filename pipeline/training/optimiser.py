@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, Replicate
 from torch.optim import AdamW, Muon, Optimizer
 
 ADAM_BETAS = (0.9, 0.95)
@@ -12,10 +15,10 @@ OUTSIDE = ("embed", "lm_head")
 
 
 class MuonAdamW(Optimizer):
-    """torch's Muon (Jordan, 2024) over hidden matrices and AdamW over embeddings, head, norms and filters.
+    """Muon (Jordan, 2024) over hidden matrices and AdamW over embeddings, head, norms and filters.
 
     Muon's step is scaled to AdamW's typical size (``match_rms_adamw``, Moonshot AI, arXiv 2502.16982), so one
-    learning rate serves both. Schedulers and checkpoints see the parameter groups of the two.
+    learning rate serves both. Schedulers and checkpoints see one optimiser with a parameter group of each.
     """
 
     def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
@@ -26,13 +29,22 @@ class MuonAdamW(Optimizer):
         self._parts: list[Optimizer] = []
         if inside:
             self._parts.append(
-                Muon(inside, learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+                BatchedMuon(inside, learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
             )
         if rest:
-            self._parts.append(AdamW(rest, learning_rate, betas=ADAM_BETAS, weight_decay=weight_decay))
+            self._parts.append(
+                AdamW(rest, learning_rate, betas=ADAM_BETAS, weight_decay=weight_decay, fused=True)
+            )
         super().__init__([p for _, p in named], {"lr": learning_rate})
         # The same dictionaries, so that a scheduler that sets a group's learning rate reaches the part.
         self.param_groups = [group for part in self._parts for group in part.param_groups]
+        self._share()
+
+    def _share(self) -> None:
+        """Let the parts work on this optimiser's own groups and state."""
+        for part, group in zip(self._parts, self.param_groups, strict=True):
+            part.param_groups = [group]
+            part.state = self.state
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -42,12 +54,74 @@ class MuonAdamW(Optimizer):
             part.step()
         return loss
 
-    def state_dict(self):
-        """The states of both parts."""
-        return {"parts": [part.state_dict() for part in self._parts]}
-
     def load_state_dict(self, state_dict) -> None:
         """Restore what `state_dict` gave."""
-        for part, state in zip(self._parts, state_dict["parts"], strict=True):
-            part.load_state_dict(state)
-        self.param_groups = [group for part in self._parts for group in part.param_groups]
+        super().load_state_dict(state_dict)
+        self._share()
+
+
+class BatchedMuon(Muon):
+    """torch's Muon, with the Newton-Schulz iterations of all matrices of one shape as one batched product.
+
+    The matrices of a small model are many and small, and torch's takes them one by one: three products and
+    three norms each, five times. A matrix that is sharded over processes is gathered for its iterations,
+    which need all of it, and each process keeps its own part of the step.
+    """
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """One step."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
+        for group in self.param_groups:
+            moved: list[Tensor] = []
+            gradients: list[Tensor] = []
+            momenta: list[Tensor] = []
+            self._init_group(group, moved, gradients, momenta)
+            if not moved:
+                continue
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            steps = torch._foreach_lerp(gradients, momenta, group["momentum"])
+            if group["weight_decay"]:
+                torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
+            by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
+            for place, value in enumerate(moved):
+                by_shape[min(value.shape), max(value.shape)].append(place)
+            for (_, longer), places in by_shape.items():
+                wide = [whole(steps[place], moved[place].shape) for place in places]
+                unit = orthogonalise(
+                    torch.stack(wide), group["ns_coefficients"], group["ns_steps"], group["eps"]
+                )
+                rate = 0.2 * group["lr"] * longer**0.5
+                for place, step in zip(places, unit, strict=True):
+                    value = moved[place]
+                    upright = step if value.shape[0] <= value.shape[1] else step.T
+                    value.add_(like(upright, value), alpha=-rate)
+        return loss
+
+
+def whole(matrix: Tensor, shape: torch.Size) -> Tensor:
+    """A matrix in bfloat16, gathered where it is sharded, lying on its longer side."""
+    local = matrix.full_tensor() if isinstance(matrix, DTensor) else matrix
+    return (local if shape[0] <= shape[1] else local.T).bfloat16()
+
+
+def like(matrix: Tensor, value: Tensor) -> Tensor:
+    """A whole matrix in the dtype of ``value``, and sharded as it is."""
+    if not isinstance(value, DTensor):
+        return matrix.to(value.dtype)
+    same = DTensor.from_local(
+        matrix.to(value.dtype), value.device_mesh, [Replicate()] * value.device_mesh.ndim
+    )
+    return same.redistribute(placements=value.placements)
+
+
+def orthogonalise(
+    matrices: Tensor, coefficients: tuple[float, float, float], iterations: int, least: float
+) -> Tensor:
+    """The nearest orthogonal matrices of (K, M, N), M <= N, about: torch's Newton-Schulz iterations, batched."""
+    a, b, c = coefficients
+    found = matrices / matrices.flatten(1).norm(dim=1).clamp_min(least).view(-1, 1, 1)
+    for _ in range(iterations):
+        gram = found @ found.mT
+        found = torch.baddbmm(found, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), found, beta=a)
+    return found
