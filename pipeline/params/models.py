@@ -65,6 +65,9 @@ class PretrainedLanguageModelParams(Section):
     """A pretrained causal language model."""
 
     path: str = Field(description="Hub name, folder or GGUF file of a transformers causal LM.")
+    boxes: Literal["llava", "llava_padded", "qwen", "qwen_thousandths"] = Field(
+        description="How it writes boxes (pipeline/models/boxes.py)."
+    )
 
 
 class LanguageModelParams(Section):

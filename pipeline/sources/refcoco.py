@@ -5,9 +5,9 @@ Layout (github.com/lichengunc/refer): ``refs(*).p`` is a pickled list of
 COCO's layout. A pickle can run any program, so it is read by an unpickler that makes lists, dicts, texts and
 numbers and nothing else; a ``.json`` file of the same list is read too.
 
-Each sentence is a caption, linked to its object, and a conversation of the task ``referring``. An image with
-expressions of several splits goes with all of them to the one that is held back most, so that no test image
-is trained on.
+Each sentence is a caption, linked to its object, and a conversation of the task ``referring``, whose kind is
+the split that RefCOCO gives it (testA: people, testB: other things). An image with expressions of several
+splits goes with all of them to the one that is held back most, so that no test image is trained on.
 """
 
 from __future__ import annotations
@@ -184,7 +184,8 @@ def _listed(
             prompt = PROMPT.format(text_of(text)) if text_of(text) else None
             turns = (("user", prompt), ("assistant", "<box>"))
             box = corners_of(row.get("bbox", ())) if row else ()
-            listed.conversations.append(Conversation(name, "referring", turns, box, fault=fault))
+            talk = Conversation(name, "referring", turns, box, kind=ref["split"], fault=fault)
+            listed.conversations.append(talk)
     for ann_id, row in rows.items():
         if row is None:
             missing = ("", "annotation_missing", f"{instances.name} lists no annotation {ann_id}")

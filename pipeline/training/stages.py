@@ -76,7 +76,7 @@ def box_format(params: Params) -> BoxFormat:
     """How the profile's language model writes boxes."""
     if params.language_model.name == "trained":
         return BoxFormat("bins", params.language_model.trained.box_bins)
-    return BoxFormat("llava")
+    return BoxFormat(params.language_model.pretrained.boxes)
 
 
 def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.referring import iou
-from pipeline.models.boxes import BoxFormat
+from pipeline.models.boxes import NAMES, BoxFormat
 
 SIDES = st.integers(16, 2000)
 
@@ -52,9 +52,40 @@ def test_llava_keeps_a_thin_box_open():
     assert llava.render((639, 0, 640, 480), 640, 480) == "[0.99, 0.00, 1.00, 1.00]"
 
 
+def test_padded_llava_boxes_are_shares_of_the_square_around_the_image():
+    # 640 x 480 is centred in 640 x 640: 80 rows above it. 144 + 80 = 224 = 0.35 of 640; 384 + 80 = 0.725.
+    padded = BoxFormat("llava_padded")
+    assert padded.render((64, 144, 320, 400), 640, 480) == "[0.10, 0.35, 0.50, 0.75]"
+    assert padded.parse("[0.10, 0.35, 0.50, 0.75]", 640, 480) == pytest.approx((64, 144, 320, 400))
+    assert padded.parse("[0.35, 0.10, 0.75, 0.50]", 480, 640) == pytest.approx((144, 64, 400, 320))
+    # An odd pixel stands at the end, as in expand2square: (3 - 2) // 2 = 0.
+    assert padded.parse("[0.00, 0.00, 1.00, 1.00]", 2, 3) == (0, 0, 3, 3)
+
+
+def test_qwen_boxes_are_pixels_in_json():
+    qwen = BoxFormat("qwen")
+    assert qwen.render((76.8, 144, 288, 384), 640, 480) == '{"bbox_2d": [77, 144, 288, 384]}'
+    said = '```json\n[\n\t{"bbox_2d": [77, 144, 288, 384], "label": "cup"}\n]\n```'
+    assert qwen.parse(said, 640, 480) == pytest.approx((77, 144, 288, 384))
+
+
+def test_qwen2_boxes_are_thousandths_between_tokens():
+    qwen = BoxFormat("qwen_thousandths")
+    said = "<|box_start|>(120,300),(450,800)<|box_end|>"
+    assert qwen.render((76.8, 144, 288, 384), 640, 480) == said
+    said = f"<|object_ref_start|>the cup<|object_ref_end|>{said}"
+    assert qwen.parse(said, 640, 480) == pytest.approx((76.8, 144, 288, 384))
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
+        ("qwen", "[77, 144, 288, 384]"),
+        ("qwen", '{"bbox_2d": [77, 144, 700, 384]}'),
+        ("qwen", '{"bbox_2d": [288, 144, 77, 384]}'),
+        ("qwen_thousandths", "(120,300),(450,800)"),
+        ("qwen_thousandths", "<|box_start|>(120,300),(450,1800)<|box_end|>"),
+        ("llava_padded", "[0.45, 0.30, 0.12, 0.80]"),
         ("bins", ""),
         ("bins", "<b03> <b05> <b10>"),
         ("bins", "<b10> <b05> <b03> <b12>"),
@@ -92,16 +123,18 @@ def test_rendering_uses_only_the_format_s_words(case, bins):
 
 
 @given(
-    boxes_in_images(), st.sampled_from([BoxFormat("bins", 16), BoxFormat("bins", 100), BoxFormat("llava")])
+    boxes_in_images(),
+    st.sampled_from([BoxFormat("bins", 16), BoxFormat("bins", 100), *map(BoxFormat, NAMES[1:])]),
 )
 def test_every_edge_comes_back_within_a_bin_and_writing_again_changes_nothing(case, form):
     box, width, height = case
     text = form.render(box, width, height)
     back = form.parse(text, width, height)
     assert back is not None
-    step = 1 / form.bins if form.name == "bins" else 0.01
-    for edge, read, side in zip(box, back, (width, height, width, height), strict=True):
-        assert abs(edge - read) <= step * side + 1e-6
+    steps = {"bins": 1 / form.bins, "qwen": 1 / max(width, height), "qwen_thousandths": 0.001}
+    sides = (width, height) if form.name != "llava_padded" else (max(width, height),) * 2
+    for edge, read, side in zip(box, back, sides * 2, strict=True):
+        assert abs(edge - read) <= steps.get(form.name, 0.01) * side + 1e-6
     assert form.render(back, width, height) == text
 
 
@@ -117,7 +150,7 @@ def test_a_box_without_area_in_the_image_is_refused(box):
 
 
 def test_a_wrong_format_is_refused():
-    with pytest.raises(ValueError, match="'bins' or 'llava'"):
+    with pytest.raises(ValueError, match="one of bins, llava"):
         BoxFormat("corners")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 2"):
         BoxFormat("bins", 1)

@@ -77,6 +77,7 @@ def test_an_image_goes_to_the_split_that_is_held_back_most(tmp_path):
     rows = read(opened("refcoco", tmp_path))
     assert [(row["image_id"], row["split"]) for row in rows["images"]] == [("0", "test"), ("1", "validation")]
     assert {row["split"] for row in rows["conversations"]} == {"test", "validation"}
+    assert [row["kind"] for row in rows["conversations"]] == ["train", "val"]  # what RefCOCO calls them
     assert [(row["key"], row["reason"]) for row in rows["rejects"]] == [
         ("object:0/o77", "annotation_missing")
     ]
