@@ -6,6 +6,7 @@ neighbour, so that a pixel stays a square; large ones are reduced.
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import dataclass
 from functools import lru_cache
@@ -126,3 +127,8 @@ def png(image: Image.Image | np.ndarray) -> bytes:
     drawn = image if isinstance(image, Image.Image) else Image.fromarray(image)
     drawn.save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()
+
+
+def data_uri(image: Image.Image | np.ndarray) -> str:
+    """A picture inside a page or an SVG."""
+    return "data:image/png;base64," + base64.b64encode(png(image)).decode()

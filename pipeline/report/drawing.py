@@ -24,6 +24,12 @@ def picture_of(image: Mapping[str, Any], root: Path) -> Image.Image:
     return load_picture(image["image"], root, image["image_id"])
 
 
+def note_of(row: Mapping[str, Any]) -> str:
+    """What stands under the picture of a row of ``patch_words``: its name, words, annotator and score."""
+    words = ", ".join(f"{word['text']} ({word['role']})" for word in row["words"])
+    return f"{row['phrase_id']}   {words}   {row['annotator']}, score {row['score']:.2f}"
+
+
 def draw_phrase(picture: Image.Image, phrase: Phrase, row: Mapping[str, Any], geometry: Geometry) -> bytes:
     """PNG of a phrase on its patches.
 
@@ -33,8 +39,6 @@ def draw_phrase(picture: Image.Image, phrase: Phrase, row: Mapping[str, Any], ge
     edges = overlays.patch_edges(geometry, *picture.size)
     nothing = np.zeros(row["grid"])
     lit = overlays.dense(row["patches"], row["coverage"], row["grid"])
-    words = ", ".join(f"{word['text']} ({word['role']})" for word in row["words"])
-    note = f"{phrase.phrase_id}   {words}   {row['annotator']}, score {row['score']:.2f}"
     return png(
         figure.compose(
             [
@@ -44,7 +48,7 @@ def draw_phrase(picture: Image.Image, phrase: Phrase, row: Mapping[str, Any], ge
             phrase.caption,
             phrase.span,
             [COVERAGE_BAR],
-            note,
+            note_of(row),
         )
     )
 

@@ -14,6 +14,7 @@ from pipeline.report import canvas, overlays
 
 MARGIN = 20
 GAP = 16
+WIDEST_BAR = 360
 TITLE, BODY, SMALL = 15, 16, 12
 INK, MUTED, PAPER = (28, 30, 34), (104, 108, 116), (255, 255, 255)
 MARKER = (255, 224, 130)
@@ -70,6 +71,44 @@ def lay_out(text: str, start: int, end: int, size: int, width: float) -> list[Ru
     return runs
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """Where things stand on a figure: pixels from its corner, panels side by side across the top."""
+
+    across: int
+    """Width of the panels with the gaps between them."""
+    top: int
+    """Of the panels."""
+    bars: int
+    text: int
+    line: int
+    """Height of a line of the caption."""
+    note: int
+    width: int
+    height: int
+    runs: list[Run]
+
+    @classmethod
+    def of(
+        cls,
+        panels: Sequence[tuple[int, int]],
+        caption: str,
+        span: tuple[int, int],
+        bars: bool = True,
+        note: bool = True,
+    ) -> Sheet:
+        """Lay out panels of these widths and heights, with or without colour bars and a note."""
+        across = sum(width for width, _ in panels) + GAP * (len(panels) - 1)
+        runs = lay_out(caption, *span, BODY, across)
+        line = round(BODY * 1.6)
+        top = MARGIN + TITLE + 10
+        below = top + max(height for _, height in panels) + 14
+        text = below + (44 if bars else 0)
+        end = text + line * (1 + max((run.line for run in runs), default=0))
+        height = end + (SMALL + 10 if note else 0) + MARGIN
+        return cls(across, top, below, text, line, end + 6, across + 2 * MARGIN, height, runs)
+
+
 def compose(
     panels: Sequence[tuple[str, Image.Image]],
     caption: str,
@@ -81,32 +120,24 @@ def compose(
 
     The caption is the legend: the marked characters are the phrase whose patches are lit.
     """
-    across = sum(image.width for _, image in panels) + GAP * (len(panels) - 1)
-    tallest = max(image.height for _, image in panels)
-    runs = lay_out(caption, *span, BODY, across)
-    line_height = round(BODY * 1.6)
-    text_height = line_height * (1 + max((run.line for run in runs), default=0))
-    top = MARGIN + TITLE + 10
-    bar_top = top + tallest + 14
-    text_top = bar_top + (44 if bars else 0)
-    height = text_top + text_height + (SMALL + 10 if note else 0) + MARGIN
-    sheet = Image.new("RGB", (across + 2 * MARGIN, height), PAPER)
+    on = Sheet.of([image.size for _, image in panels], caption, span, bool(bars), bool(note))
+    sheet = Image.new("RGB", (on.width, on.height), PAPER)
     draw = ImageDraw.Draw(sheet)
     x = MARGIN
     for title, image in panels:
         draw.text((x, MARGIN), title, INK, canvas.font(TITLE, bold=True))
-        sheet.paste(image, (x, top))
+        sheet.paste(image, (x, on.top))
         x += image.width + GAP
     for index, bar in enumerate(bars):
-        width = (across - GAP * (len(bars) - 1)) // len(bars)
-        _draw_bar(sheet, draw, bar, (MARGIN + index * (width + GAP), bar_top), min(width, 360))
-    for run in runs:
-        position = (MARGIN + run.x, text_top + run.line * line_height)
+        width = (on.across - GAP * (len(bars) - 1)) // len(bars)
+        _draw_bar(sheet, draw, bar, (MARGIN + index * (width + GAP), on.bars), min(width, WIDEST_BAR))
+    for run in on.runs:
+        position = (MARGIN + run.x, on.text + run.line * on.line)
         if run.marked:
             _mark(draw, run, position)
         draw.text(position, run.text, INK, canvas.font(BODY))
     if note:
-        draw.text((MARGIN, text_top + text_height + 6), note, MUTED, canvas.font(SMALL))
+        draw.text((MARGIN, on.note), note, MUTED, canvas.font(SMALL))
     return sheet
 
 

@@ -6,7 +6,6 @@ photograph alone is pixels. Sizes, colours and the breaking of lines are those o
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
@@ -15,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.patches.geometry import Geometry
-from pipeline.report import canvas, figure, outlines, overlays
+from pipeline.report import canvas, drawing, figure, outlines, overlays
 from pipeline.report.lookup import Phrase
 
 STYLE = (
@@ -24,7 +23,6 @@ STYLE = (
     ".region path{fill:none;vector-effect:non-scaling-stroke}"
     "image{image-rendering:pixelated}"
 )
-LINE = round(figure.BODY * 1.6)
 
 
 def draw_phrase(picture: Image.Image, phrase: Phrase, row: Mapping[str, Any], geometry: Geometry) -> str:
@@ -32,38 +30,29 @@ def draw_phrase(picture: Image.Image, phrase: Phrase, row: Mapping[str, Any], ge
 
     ``row`` is the phrase's row of ``patch_words``.
     """
-    on = canvas.panel(picture)
-    height, width = on.pixels.shape[:2]
-    across = 2 * width + figure.GAP
-    top = figure.MARGIN + figure.TITLE + 10
-    bar = top + height + 14
-    text = bar + 44
-    runs = figure.lay_out(phrase.caption, *phrase.span, figure.BODY, across)
-    lines = 1 + max((run.line for run in runs), default=0)
-    bottom = text + lines * LINE + figure.SMALL + 10 + figure.MARGIN
+    height, width = canvas.panel(picture).pixels.shape[:2]
+    sheet = figure.Sheet.of([(width, height)] * 2, phrase.caption, phrase.span)
     regions = "".join(outlines.of_region(region) for region in phrase.regions)
     patches = _patches(row, overlays.patch_edges(geometry, *picture.size), picture.size)
-    words = ", ".join(f"{word['text']} ({word['role']})" for word in row["words"])
-    note = f"{phrase.phrase_id}   {words}   {row['annotator']}, score {row['score']:.2f}"
-    plain, grey = _data(picture.convert("RGB")), _data(picture.convert("L"))
+    plain, grey = canvas.data_uri(picture.convert("RGB")), canvas.data_uri(picture.convert("L"))
     frame = (picture.size, (width, height))
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across + 2 * figure.MARGIN} {bottom}" '
-        f'width="{across + 2 * figure.MARGIN}" height="{bottom}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {sheet.width} {sheet.height}" '
+        f'width="{sheet.width}" height="{sheet.height}" role="img">',
         f"<title>{escape(row['phrase'])}: {escape(phrase.caption)}</title><style>{STYLE}</style>",
         '<rect width="100%" height="100%" fill="#fff"/>',
-        _panel("Regions", (figure.MARGIN, top), frame, _image(plain, picture.size), regions),
+        _panel("Regions", (figure.MARGIN, sheet.top), frame, _image(plain, picture.size), regions),
         _panel(
             "Patches",
-            (figure.MARGIN + width + figure.GAP, top),
+            (figure.MARGIN + width + figure.GAP, sheet.top),
             frame,
             _image(plain, picture.size) + _lit(grey, patches, picture.size),
             regions,
         ),
-        _bar(figure.MARGIN, bar, min(across, 360)),
-        *_caption(runs, text),
-        f'<text class="note" x="{figure.MARGIN}" y="{text + lines * LINE + 6 + figure.SMALL}" '
-        f'font-size="{figure.SMALL}" xml:space="preserve">{escape(note)}</text>',
+        _bar(figure.MARGIN, sheet.bars, min(sheet.across, figure.WIDEST_BAR)),
+        *_caption(sheet),
+        f'<text class="note" x="{figure.MARGIN}" y="{sheet.note + figure.SMALL}" '
+        f'font-size="{figure.SMALL}" xml:space="preserve">{escape(drawing.note_of(row))}</text>',
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -117,10 +106,6 @@ def _image(data: str, size: tuple[int, int]) -> str:
     return f'<image width="{size[0]}" height="{size[1]}" preserveAspectRatio="none" href="{data}"/>'
 
 
-def _data(picture: Image.Image) -> str:
-    return "data:image/png;base64," + base64.b64encode(canvas.png(picture)).decode()
-
-
 def _bar(x: int, y: int, width: int) -> str:
     colours = overlays.scale_colours(overlays.COVERAGE_MAP, 12)
     stops = "".join(
@@ -139,12 +124,12 @@ def _bar(x: int, y: int, width: int) -> str:
     )
 
 
-def _caption(runs: list[figure.Run], top: int) -> list[str]:
+def _caption(sheet: figure.Sheet) -> list[str]:
     """The caption's lines; each run is as long as in the PNG, whatever font the viewer has."""
     font = canvas.font(figure.BODY)
     drawn = []
-    for run in runs:
-        x, y = figure.MARGIN + run.x, top + run.line * LINE
+    for run in sheet.runs:
+        x, y = figure.MARGIN + run.x, sheet.text + run.line * sheet.line
         words = run.text.rstrip()
         length = font.getlength(words)
         if run.marked:
