@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,6 @@ def compute(
     """
     tower, processor = encoders.load(encoder)
     tower.to(device)
-    mean, std = tuple(processor.image_mean), tuple(processor.image_std)
     made_from = Provenance(
         digests.of_value(list(layers)),
         {"images": digests.of_files(images), "encoder": digests.of_files(encoder, "*.safetensors")},
@@ -58,9 +57,7 @@ def compute(
     for index, part in enumerate(dataset.iter_parts(images)):
         rows: list[bytes] = []
         shape = [0, 0]
-        for batch in batches(part, BATCH):
-            pixels = normalise(torch.from_numpy(pixels_of(batch, root, processor)), mean, std)
-            tokens_BNW = encoders.patch_tokens(tower, pixels.to(device), layers).half().cpu().numpy()
+        for tokens_BNW in encoded(part, root, tower, processor, layers, device):
             shape = list(tokens_BNW.shape[1:])
             rows.extend(image.tobytes() for image in tokens_BNW)
         table = pa.table(
@@ -73,6 +70,16 @@ def compute(
         )
         dataset.write_part(target, index, table.cast(schemas.SCHEMAS["features"]), "features", made_from)
         progress.advance(part.num_rows)
+
+
+def encoded(
+    images: pa.Table, root: Path, tower: torch.nn.Module, processor, layers: Sequence[int], device: str
+) -> Iterator[np.ndarray]:
+    """The tokens of rows of ``images``, `BATCH` images at a time: float16 (B, N, W)."""
+    mean, std = tuple(processor.image_mean), tuple(processor.image_std)
+    for batch in batches(images, BATCH):
+        pixels = normalise(torch.from_numpy(pixels_of(batch, root, processor)), mean, std)
+        yield encoders.patch_tokens(tower, pixels.to(device), layers).half().cpu().numpy()
 
 
 @dataclass(frozen=True)
