@@ -21,7 +21,7 @@ from pipeline.evaluation.dictionary import Dictionary
 from pipeline.evaluation.regions import BATCH, Measures, Regions, region_vectors
 from pipeline.evaluation.statistics import estimate
 from pipeline.models import llava
-from pipeline.models.chat import encode
+from pipeline.models.chat import encode_words
 from pipeline.params import EvaluateParams
 from pipeline.tables import schemas
 from pipeline.tables.metrics import Estimates
@@ -189,7 +189,7 @@ def align(
 def word_vectors(table: torch.Tensor, tokenizer, texts: list[str]) -> torch.Tensor:
     """w: the mean input embedding of each text's tokens."""
     pad = tokenizer.pad_token_id
-    ids = torch.from_numpy(pad_ids(encode(tokenizer, texts), pad)).unsqueeze(0)
+    ids = torch.from_numpy(pad_ids(encode_words(tokenizer, texts), pad)).unsqueeze(0)
     return pool_words(table, ids, pad).squeeze(0)
 
 

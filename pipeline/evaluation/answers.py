@@ -14,8 +14,9 @@ from pipeline.evaluation import caption_scores, captioning, instructions, referr
 from pipeline.evaluation.scores import measure
 from pipeline.evaluation.world import World
 from pipeline.models.boxes import BoxFormat
-from pipeline.models.chat import encode
+from pipeline.models.chat import encode_behind
 from pipeline.models.generation import answer_all
+from pipeline.models.vocabulary import IMAGE
 from pipeline.params import EvaluateParams
 from pipeline.tables import schemas
 from pipeline.tables.metrics import Estimates
@@ -44,7 +45,7 @@ class Reader:
             self.head,
             lambda rows: self.prefixes([images[row] for row in rows]),
             np.fromiter((self.prefix_length(image) for image in images), np.int64, len(images)),
-            encode(self.tokenizer, prompts),
+            encode_behind(self.tokenizer, prompts, IMAGE),
             self.tokenizer.eos_token_id,
             LONGEST_ANSWER,
             batch,

@@ -34,7 +34,12 @@ def assemble(
     tower, image_processor = encoders.load(encoder_path)
     decoder, tokenizer = language_models.load(language_model_path)
     if IMAGE not in tokenizer.get_vocab():
-        tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
+        # Beside those that there are: the plain call would make them ordinary words.
+        tokenizer.add_special_tokens(
+            {"additional_special_tokens": [IMAGE]}, replace_extra_special_tokens=False
+        )
+    # Some models have more rows than their tokenizer has words (Qwen): none of them is cut off.
+    if len(tokenizer) > decoder.get_input_embeddings().num_embeddings:
         decoder.resize_token_embeddings(len(tokenizer))
     # "default" drops the class token that CLIP has, "full" keeps all there is: SigLIP's patches.
     class_tokens = encoders.class_tokens(tower.config)
@@ -54,7 +59,7 @@ def assemble(
     model = LlavaForConditionalGeneration(config)
     model.model.vision_tower.load_state_dict(tower.state_dict())
     model.model.language_model.load_state_dict(decoder.get_decoder().state_dict())
-    model.lm_head.load_state_dict(decoder.lm_head.state_dict())
+    model.lm_head.load_state_dict(decoder.get_output_embeddings().state_dict())
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     processor = LlavaProcessor(

@@ -5,32 +5,63 @@ holds of the image (keys and values of attention, states of short convolutions).
 every one is computed as if it stood alone behind its image, and a test holds the two equal. Keys and values
 of the image are never copied for its turns, which halves the time of a step on a CPU.
 
+That needs to know what a family of models does in its attention. Families whose turns were held against the
+plain computation are listed below; any other is computed the plain way, the image read again for each turn.
+
 Shapes: B images, T turns an image, P tokens of the prefix, L tokens of a turn, D width of the model,
 H attention heads, G heads of keys and values, E width of a head.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 
 _NAME = "shared_prefix"
+FAMILIES = frozenset(
+    {
+        "gemma", "gemma2", "gemma3_text", "lfm2", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3",
+        "smollm3",
+    }
+)  # fmt: skip
+"""Model types of transformers that are computed the shared way: a test holds each to the plain one."""
 
 
-def read_prefix(decoder: PreTrainedModel, prefix_BPD: torch.Tensor) -> Cache:
+@dataclass(frozen=True)
+class Unshared:
+    """A prefix that is read again for each turn: embeddings (B, P, D)."""
+
+    embeds: torch.Tensor
+
+
+def shares(decoder: PreTrainedModel) -> bool:
+    """Whether turns behind a prefix are computed the shared way."""
+    return decoder.config.model_type in FAMILIES
+
+
+def read_prefix(decoder: PreTrainedModel, prefix_BPD: torch.Tensor) -> Cache | Unshared:
     """What a decoder (a language model without its head) holds after a prefix of embeddings."""
+    if not shares(decoder):
+        return Unshared(prefix_BPD)
     cache = DynamicCache(config=decoder.config)
     decoder(inputs_embeds=prefix_BPD, past_key_values=cache, use_cache=True)
     return cache
 
 
-def read_turns(decoder: PreTrainedModel, prefix: Cache, embeds_BTLD: torch.Tensor) -> torch.Tensor:
+def read_turns(decoder: PreTrainedModel, prefix: Cache | Unshared, embeds_BTLD: torch.Tensor) -> torch.Tensor:
     """Hidden states (B, T, L, D) of T turns an image, each behind its image alone. Pad turns on the right.
 
     Gradients flow into the prefix. Turns have two tokens or more.
     """
     batch, turns, length, width = embeds_BTLD.shape
+    if isinstance(prefix, Unshared):
+        behind = prefix.embeds.unsqueeze(1).expand(-1, turns, -1, -1)
+        whole = torch.cat([behind, embeds_BTLD.to(behind.dtype)], dim=2).flatten(0, 1)
+        hidden = decoder(inputs_embeds=whole, use_cache=False).last_hidden_state
+        return hidden[:, behind.shape[2] :].view(batch, turns, length, width)
     usual = decoder.config._attn_implementation
     decoder.config._attn_implementation = _NAME
     try:
@@ -75,12 +106,18 @@ class _Turns(DynamicCache):
         return False
 
 
-def _attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **kwargs):
+def _attend(
+    module, query, key, value, attention_mask, scaling=None, dropout=0.0, sliding_window=None, softcap=None,
+    **kwargs,
+):  # fmt: skip
     """Attention of turns to their image (all of it) and to themselves (causally); one softmax over both.
 
     Args:
         query: (B * T, H, L, E).
-        key, value: pairs of the image's (B, G, P, E) and the turns' own (B * T, G, L, E).
+        key, value: pairs of the image's (B, G, P, E) and the turns' own (B * T, G, L, E). Of a sliding layer
+            the image's are the last of its tokens, as many as a window can reach.
+        sliding_window: a token sees itself and the ``sliding_window - 1`` before it; None for all.
+        softcap: scores s become c tanh(s / c) (Gemma 2, arXiv 2408.00118); None for none.
 
     Returns:
         (B * T, L, H, E), and None for the weights.
@@ -97,10 +134,21 @@ def _attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0
     to_image = to_image.view(batch, groups, turns, share, length, prefix)
     own_query = query.view(rows, groups, share, length, head_width)
     to_own = own_query @ own_key.unsqueeze(2).transpose(-1, -2)
-    later = torch.ones(length, length, dtype=torch.bool, device=query.device).triu(1)
-    to_own = to_own.masked_fill(later, torch.finfo(to_own.dtype).min)
+    if softcap is not None:
+        to_image, to_own = (softcap * torch.tanh(scores / softcap) for scores in (to_image, to_own))
+    hidden = torch.ones(length, length, dtype=torch.bool, device=query.device).triu(1)
+    lowest = torch.finfo(to_own.dtype).min
+    if sliding_window is not None:
+        hidden = hidden | hidden.new_ones(length, length).tril(-sliding_window)
+        # Query i stands prefix - j + i tokens behind key j of the image.
+        places = torch.arange(length, device=query.device)
+        behind = places[:, None] + torch.arange(prefix, 0, -1, device=query.device)
+        to_image = to_image.masked_fill(behind >= sliding_window, lowest)
+    to_own = to_own.masked_fill(hidden, lowest)
     to_own = to_own.view(batch, turns, groups, share, length, length).transpose(1, 2)
     weights = torch.cat([to_image, to_own], dim=-1).softmax(-1)
+    if dropout:
+        weights = torch.nn.functional.dropout(weights, dropout)
     from_image = weights[..., :prefix].reshape(batch, groups, -1, prefix) @ image_value
     from_image = from_image.view(batch, groups, turns, share, length, head_width).transpose(1, 2)
     own_weights = weights[..., prefix:].transpose(1, 2).reshape(rows, groups, share, length, length)

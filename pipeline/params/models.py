@@ -68,6 +68,9 @@ class PretrainedLanguageModelParams(Section):
     boxes: Literal["llava", "llava_padded", "qwen", "qwen_thousandths"] = Field(
         description="How it writes boxes (pipeline/models/boxes.py)."
     )
+    chat_template: str | None = Field(
+        description="vicuna, chatml or a Jinja file; null: the tokenizer's own."
+    )
 
 
 class LanguageModelParams(Section):

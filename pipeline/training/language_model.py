@@ -48,18 +48,20 @@ def main() -> None:
     """Write ``data/models/language_model`` from ``params.yaml``."""
     params = parameters.load()
     prepare(params.seed, params.compute.threads)
-    settings = params.language_model
+    settings, given = params.language_model, params.language_model.pretrained
     publish(
         lambda folder: (
-            fetch(settings.pretrained.path, folder) if settings.name == "pretrained" else make(params, folder)
+            fetch(given.path, given.chat_template, folder)
+            if settings.name == "pretrained"
+            else make(params, folder)
         ),
         TARGET,
     )
 
 
-def fetch(path: str, folder: Path) -> None:
+def fetch(path: str, template: str | None, folder: Path) -> None:
     """Save a pretrained language model and its tokenizer as the stage's output."""
-    model, tokenizer = language_models.load(path)
+    model, tokenizer = language_models.load(path, template)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     write_curve(CURVE, [])
@@ -95,8 +97,7 @@ def spoken(boxes: BoxFormat, seed: int) -> Iterator[str]:
         yield from part["text"].to_pylist()
     for rows in turns_of_text(boxes, seed):
         for row in rows:
-            yield row["prompt"]
-            yield row["reference"]
+            yield from row["texts"]
 
 
 def train(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.models.chat import encode
+from pipeline.models.chat import encode_words
 from pipeline.tables import dataset
 
 
@@ -66,7 +66,7 @@ def load(folder: Path, images: Sequence[str], tokenizer, words: str, patch_count
     order = np.argsort(owner, kind="stable")
     order = order[owner[order] >= 0]
     table, owner = table.take(order), owner[order]
-    ids = encode(tokenizer, [target_text(entry, words) for entry in table["words"].to_pylist()])
+    ids = encode_words(tokenizer, [target_text(entry, words) for entry in table["words"].to_pylist()])
     lengths = pc.list_value_length(table["patches"]).to_numpy()
     return PatchSupervision(
         patches=pc.list_flatten(table["patches"]).to_numpy(),

@@ -30,9 +30,10 @@ def with_box(text: str, box: Sequence[float] | None, size: tuple[int, int], boxe
 
 
 def conversations(data: Path, split: str, boxes: BoxFormat) -> Iterator[list[dict]]:
-    """A split's single-turn conversations, a list for each part of the dataset: never all at once.
+    """A split's conversations, a list for each part of the dataset: never all at once.
 
-    Each row has the columns of ``conversations``, and ``prompt`` and ``reference`` in the model's box format.
+    Each row has the columns of ``conversations``, and in the model's box format ``texts``, what user and
+    assistant say in turn, ``reference``, the last of them, and ``prompt``, what it answers.
     """
     folders = (data / "conversations", data / "images")
     # Part i of every table concerns the same images.
@@ -41,8 +42,11 @@ def conversations(data: Path, split: str, boxes: BoxFormat) -> Iterator[list[dic
         rows = table.filter(pc.equal(table["split"], split)).to_pylist()
         for row in rows:
             size = sizes[row["image_id"]]
-            row["prompt"] = with_box(row["turns"][0]["text"], row["box"], size, boxes)
-            row["reference"] = with_box(row["answer"], row["box"], size, boxes)
+            said = [turn["text"] for turn in row["turns"] if turn["role"] in ("user", "assistant")]
+            # The last turn is the answer; tables of other tools may hold it in its own column alone.
+            asked = said[:-1] if len(said) % 2 == 0 else said
+            row["texts"] = [with_box(each, row["box"], size, boxes) for each in (*asked, row["answer"])]
+            row["prompt"], row["reference"] = row["texts"][-2:]
         yield rows
 
 
@@ -56,19 +60,19 @@ def discussed(data: Path, split: str) -> list[str]:
 def conversation_turns(
     parts: Iterable[list[dict]], images: Sequence[str], tokenizer, chat: ChatFormat
 ) -> Turns:
-    """`conversations` as tokenised turns, grouped by the images' numbers."""
+    """`conversations` as tokenised turns, one sequence each, grouped by the images' numbers."""
     number = {image: index for index, image in enumerate(images)}
     return Turns.of(
         tokenizer,
         (
             (
-                [chat.prompt(row["prompt"]) for row in rows],
-                [chat.answer(row["reference"]) for row in rows],
+                [chat.dialogue(row["texts"]) for row in rows],
                 _numbers([row["image_id"] for row in rows], number),
             )
             for rows in parts
         ),
         len(images),
+        chat.image,
     )
 
 
@@ -79,13 +83,13 @@ def caption_turns(captions: pa.Table, images: Sequence[str], tokenizer, chat: Ch
         tokenizer,
         (
             (
-                [chat.caption_prompt()] * batch.num_rows,
-                [chat.answer(text) for text in batch["text"].to_pylist()],
+                [(chat.caption_prompt(), chat.answer(text)) for text in batch["text"].to_pylist()],
                 _numbers(batch["image_id"].to_pylist(), number),
             )
             for batch in captions.to_batches()
         ),
         len(images),
+        chat.image,
     )
 
 
@@ -111,7 +115,7 @@ def listings(data: Path, split: str, boxes: BoxFormat, seed: int) -> Iterator[li
         sizes = sizes_of(images.filter(pc.equal(images["split"], split)))
         scenes = objects_in_words(table, sizes, boxes)
         yield [
-            {"image_id": image, "prompt": LIST, "reference": in_order(entries, generator)}
+            {"image_id": image, "texts": [LIST, in_order(entries, generator)]}
             for image, entries in scenes.items()
             for _ in range(LISTINGS)
         ]

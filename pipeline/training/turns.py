@@ -1,6 +1,7 @@
 """Tokenised turns, grouped by image, and the padded batches drawn from them.
 
-A *turn* is what follows the image: a prompt and an answer, of which the answer's tokens are learned.
+A *turn* is what follows the image: a prompt and an answer, of which the answer's tokens are learned, or a
+conversation of several of them in one sequence.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.models.chat import encode
+from pipeline.models.chat import encode_parts
 
 IGNORED = -100
 
@@ -19,35 +20,38 @@ IGNORED = -100
 class Turns:
     """Ragged token ids of many turns, sorted by image.
 
-    ``tokens[starts[i]:starts[i + 1]]`` is turn i, of which the first ``prompts[i]`` tokens are the prompt;
+    ``tokens[starts[i]:starts[i + 1]]`` is turn i; ``learned`` says of each token whether it is the answer's;
     turns ``firsts[k]:firsts[k + 1]`` are about image k.
     """
 
     tokens: np.ndarray
     starts: np.ndarray
-    prompts: np.ndarray
+    learned: np.ndarray
     firsts: np.ndarray
 
     @classmethod
     def of(
-        cls, tokenizer, parts: Iterable[tuple[Sequence[str], Sequence[str], np.ndarray]], count: int
+        cls, tokenizer, parts: Iterable[tuple[Sequence[Sequence[str]], np.ndarray]], count: int, lead: str
     ) -> Turns:
         """Tokenise turns, part by part: of their text no more than a part is held at a time.
 
         Args:
             tokenizer: of the language model.
-            parts: of each turn the text up to the answer, the answer with the template's ending, and the
-                number of its image, 0 to ``count`` - 1; turns of any other number are left out.
+            parts: each turn's texts in order, prompt, answer, prompt, answer, ..., an answer with the
+                template's ending; and the number of its image, 0 to ``count`` - 1. Turns of any other number
+                are left out.
             count: images.
+            lead: what turns stand behind, such as the image's token; it is no part of them.
         """
-        tokens, lengths, prompts, images = ([np.empty(0, kind)] for kind in (np.int32, *[np.int64] * 3))
-        for asked, answered, owners in parts:
-            pairs = list(zip(encode(tokenizer, asked), encode(tokenizer, answered), strict=True))
-            pairs = [pair for pair, owner in zip(pairs, owners, strict=True) if 0 <= owner < count]
-            tokens.append(np.asarray([id for a, b in pairs for id in (*a, *b)], np.int32))
-            lengths.append(np.asarray([len(a) + len(b) for a, b in pairs], np.int64))
-            prompts.append(np.asarray([len(a) for a, _ in pairs], np.int64))
-            images.append(owners[(owners >= 0) & (owners < count)])
+        tokens, lengths, images = ([np.empty(0, kind)] for kind in (np.int32, np.int64, np.int64))
+        learned = [np.empty(0, bool)]
+        for texts, owners in parts:
+            here = (owners >= 0) & (owners < count)
+            ids, places = encode_parts(tokenizer, [texts[k] for k in np.flatnonzero(here).tolist()], lead)
+            tokens.append(np.asarray([token for row in ids for token in row], np.int32))
+            learned.append(np.asarray([place % 2 for row in places for place in row], bool))
+            lengths.append(np.asarray([len(row) for row in ids], np.int64))
+            images.append(owners[here])
         owner = np.concatenate(images)
         order = np.argsort(owner, kind="stable")
         length = np.concatenate(lengths)
@@ -58,7 +62,7 @@ class Turns:
         return cls(
             tokens=np.concatenate(tokens)[places],
             starts=starts,
-            prompts=np.concatenate(prompts)[order],
+            learned=np.concatenate(learned)[places],
             firsts=np.searchsorted(owner[order], np.arange(count + 1)),
         )
 
@@ -78,7 +82,7 @@ class Turns:
         present = offsets < lengths[..., None]
         index = np.where(present, self.starts[rows][..., None] + offsets, 0)
         ids = np.where(present, self.tokens[index], pad).astype(np.int64)
-        learned = present & (offsets >= self.prompts[rows][..., None])
+        learned = present & self.learned[index]
         return ids, np.where(learned, ids, IGNORED)
 
 

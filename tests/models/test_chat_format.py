@@ -29,7 +29,9 @@ def with_template(tokenizer, template):
 
 def test_the_template_of_the_embedded_profile(words):
     chat = ChatFormat.of(words, IMAGE)
-    assert chat == ChatFormat("<s>", "<user>", "<assistant>", "</s>", "<image>")
+    assert chat == ChatFormat(
+        "<s>", "<user>", "<assistant>", "", "</s>", "<image>", ("<assistant>", "</s>", "<user>")
+    )
     assert chat.prompt("what colour ?") == "<user>what colour ?<assistant>"
     assert chat.caption_prompt() == "<assistant>"
     assert chat.answer("red") == "red</s>"
@@ -61,13 +63,17 @@ def test_the_prompt_is_what_a_generation_prompt_renders(words):
 @pytest.mark.parametrize(
     ("template", "parts"),
     [
-        (CHATML, ("<|im_start|>user\n", "", "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>\n")),
-        (VICUNA, ("Be kind. USER: ", "", " ASSISTANT: ", "</s>")),
+        (CHATML, ("<|im_start|>user\n", "", "<|im_end|>\n<|im_start|>assistant\n", "", "<|im_end|>\n</s>")),
+        (VICUNA, ("Be kind. USER: ", "", " ASSISTANT: ", "", "</s>")),
     ],
     ids=["chatml", "vicuna"],
 )
 def test_a_template_for_text_alone_gets_the_image_where_the_user_starts(words, template, parts):
-    assert ChatFormat.of(with_template(words, template), IMAGE) == ChatFormat(*parts, IMAGE)
+    chat = ChatFormat.of(with_template(words, template), IMAGE)
+    assert (*parts, IMAGE) == (
+        chat.before_image, chat.before_user, chat.before_assistant, chat.before_answer, chat.after_assistant,
+        chat.image,
+    )  # fmt: skip
 
 
 def test_a_template_that_leaves_a_text_out_is_refused(words):

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import (
-    Lfm2Config,
-    Lfm2ForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)  # fmt: skip
+from transformers import AutoConfig, AutoModelForCausalLM, Lfm2Config, Lfm2ForCausalLM
 
 from pipeline.models import shared_prefix
 from pipeline.models.shared_prefix import read_prefix, read_turns
@@ -21,15 +14,35 @@ SIZE = {
     "num_attention_heads": 4, "num_key_value_heads": 2,
 }  # fmt: skip
 KINDS = ["lfm2", "lfm2_attention_first", "llama", "qwen2"]
+# Windows of four tokens: shorter than image and turn together, so that turns lose sight of the image.
+FAMILIES = {
+    "gemma": {"head_dim": 8},
+    "gemma2": {"head_dim": 8, "sliding_window": 4, "query_pre_attn_scalar": 8, "attn_logit_softcapping": 2.0},
+    "gemma3_text": {
+        "head_dim": 8, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "num_hidden_layers": 4, "query_pre_attn_scalar": 8,
+    },
+    "mistral": {"sliding_window": 4, "head_dim": 8},
+    "olmo2": {},
+    "phi3": {"sliding_window": 4, "pad_token_id": 0},
+    "qwen2_sliding": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
+    "qwen3": {"head_dim": 8},
+    "smollm3": {"pad_token_id": 0, "no_rope_layers": [1, 0, 1]},
+}  # fmt: skip
+UNSHARED = {
+    "gpt2": {"n_embd": 24, "n_layer": 2, "n_head": 2},
+    "gpt_neox": {"num_key_value_heads": 4},
+}
 
 
-def decoder_of(kind, seed=0):
+def decoder_of(kind, seed=0, **others):
     """A decoder with weights large enough for attention to prefer some tokens over others."""
     torch.manual_seed(seed)
-    if kind == "llama":
-        model = LlamaForCausalLM(LlamaConfig(**SIZE))
-    elif kind == "qwen2":
-        model = Qwen2ForCausalLM(Qwen2Config(**SIZE))
+    if not kind.startswith("lfm2"):
+        settings = (FAMILIES | UNSHARED).get(kind, {})
+        model = AutoModelForCausalLM.from_config(
+            AutoConfig.for_model(kind.removesuffix("_sliding"), **(SIZE | settings | others))
+        )
     else:
         layers = ["conv", "full_attention", "conv"] if kind == "lfm2" else ["full_attention", "conv", "conv"]
         model = Lfm2ForCausalLM(
@@ -57,7 +70,7 @@ def made_inputs(batch=2, turns=3, prefix=5, length=4):
     return make(batch, prefix), make(batch, turns, length), torch.randn(batch, turns, length, 24)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *FAMILIES, *UNSHARED])
 @pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 1, 2, 2), (3, 2, 1, 5)], ids=str)
 def test_turns_are_as_if_each_stood_alone_behind_its_image(kind, shape):
     decoder = decoder_of(kind)
@@ -66,7 +79,24 @@ def test_turns_are_as_if_each_stood_alone_behind_its_image(kind, shape):
     torch.testing.assert_close(found, alone(decoder, prefix, turns), atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def test_every_family_that_shares_is_tested_and_none_other_does():
+    assert {decoder_of(kind).config.model_type for kind in (*KINDS, *FAMILIES)} == shared_prefix.FAMILIES
+    for kind in UNSHARED:
+        decoder = decoder_of(kind)
+        assert isinstance(read_prefix(decoder, torch.zeros(1, 2, 24)), shared_prefix.Unshared)
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "gemma3_text", "mistral", "phi3", "qwen2_sliding"])
+@torch.no_grad()
+def test_a_window_hides_the_start_of_the_image(kind):
+    """Otherwise the windows of these models would not be tested at all."""
+    prefix, turns, _ = made_inputs(prefix=9)
+    narrow, wide = (decoder_of(kind, sliding_window=size) for size in (4, 100))
+    seen, whole = (read_turns(decoder, read_prefix(decoder, prefix), turns) for decoder in (narrow, wide))
+    assert (whole - seen).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "gemma2", "mistral", "gpt2"])
 def test_gradients_are_too(kind):
     decoder = decoder_of(kind)
     prefix, turns, direction = made_inputs()

@@ -29,7 +29,7 @@ def made_turns():
     return Turns(
         tokens=np.repeat(np.arange(4 * IMAGES, dtype=np.int32) + 100, lengths),
         starts=np.concatenate([[0], np.cumsum(lengths)]),
-        prompts=np.ones(4 * IMAGES, np.int64),
+        learned=np.concatenate([np.arange(length) > 0 for length in lengths]),
         firsts=np.arange(IMAGES + 1) * 4,
     )
 

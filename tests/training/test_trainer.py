@@ -89,7 +89,7 @@ def made_data(tokenizer, supervised):
     chat = ChatFormat.of(tokenizer, IMAGE)
     texts = [chat.answer(CAPTIONS[k % 4]) for k in range(2 * IMAGES)]
     owners = np.repeat(np.arange(IMAGES), 2)
-    turns = Turns.of(tokenizer, [([chat.caption_prompt()] * len(texts), texts, owners)], IMAGES)
+    turns = Turns.of(tokenizer, [([(chat.caption_prompt(), text) for text in texts], owners)], IMAGES, IMAGE)
     patches = None
     if supervised:
         places = np.arange(IMAGES)

@@ -12,7 +12,7 @@ from pipeline.training.turns import IGNORED, Turns, draw_some, split_by_length
 TURNS = Turns(
     tokens=np.array([11, 12, 13, 21, 22, 31, 32, 33, 34], np.int32),
     starts=np.array([0, 3, 5, 9]),
-    prompts=np.array([1, 0, 3]),
+    learned=np.array([0, 1, 1, 1, 1, 0, 0, 0, 1], bool),
     firsts=np.array([0, 2, 2, 3]),
 )
 """Three turns, of 3, 2 and 4 tokens: two about image 0, none about image 1, one about image 2."""
@@ -34,24 +34,29 @@ def test_tokenising_puts_prompt_and_answer_together_and_sorts_by_image(words):
     turns = Turns.of(
         words,
         [
-            (["<assistant>", "<assistant>"], ["none</s>", "nobody's</s>"], np.array([2, -1])),
+            ([["<assistant>", "none</s>"], ["<assistant>", "nobody's</s>"]], np.array([2, -1])),
             (
-                ["<user>what colour ?<assistant>", "<assistant>"],
-                ["red</s>", "a cup</s>"],
+                [["<user>what colour ?<assistant>", "red</s>"], ["<assistant>", "a cup</s>"]],
                 np.array([0, 0]),
             ),
         ],
         3,
+        "<image>",
     )
     rows = [turns.tokens[turns.starts[i] : turns.starts[i + 1]].tolist() for i in range(3)]
     assert rows[0] == words("<user>what colour ?<assistant>red</s>", add_special_tokens=False)["input_ids"]
     assert rows[1] == words.convert_tokens_to_ids(["<assistant>", "▁a", "▁cup", "</s>"])
-    assert turns.prompts.tolist() == [len(rows[0]) - 2, 1, 1]
+    learned = [turns.learned[turns.starts[i] : turns.starts[i + 1]].tolist() for i in range(3)]
+    assert learned == [
+        [False] * (len(rows[0]) - 2) + [True] * 2,
+        [False, True, True, True],
+        [False, True, True],
+    ]
     assert turns.firsts.tolist() == [0, 2, 2, 3]
 
 
 def test_no_turns_at_all(words):
-    turns = Turns.of(words, [], 2)
+    turns = Turns.of(words, [], 2, "<image>")
     assert turns.firsts.tolist() == [0, 0, 0]
     assert turns.tokens.size == 0
 
