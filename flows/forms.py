@@ -16,7 +16,7 @@ from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from flows import PROJECT
 from pipeline import profiles
-from pipeline.params import GroundParams, Params
+from pipeline.params import ArmParams, GroundParams, Params
 
 
 class _Empty:
@@ -107,7 +107,14 @@ Samples = Annotated[
 Seed = Annotated[int | None, *_of("seed", "Seed")]
 PretrainSteps = Annotated[int | None, *_of("train.pretrain.steps", "Steps of pre-training")]
 FinetuneSteps = Annotated[int | None, *_of("train.finetune.steps", "Steps of fine-tuning")]
-Beta = Annotated[float | None, *_of("train.patch_loss.beta", "Weight of the patch loss")]
+_BETA = ArmParams.model_json_schema()["properties"]["beta"]
+_BETA_LIMITS = {name: value for name, value in _BETA.items() if name != "default"}
+Beta = Annotated[
+    float | None,
+    *_field(
+        _BETA_LIMITS, "Weight of the patch loss", f"{_BETA['description']} Of every arm that has one. {KEPT}"
+    ),
+]
 AuditSources = Annotated[list[str] | None, *_of("audit.sources", "Annotation sources")]
 AuditImages = Annotated[int | None, *_of("audit.images", "Images")]
 Examples = Annotated[int | None, *_of("evaluate.examples", "Examples of a task")]

@@ -10,7 +10,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows import build, forms, handover
+from flows import PROJECT, build, forms, handover
+from pipeline import params as parameters
 
 ANNOTATION = ["patch_words"]
 TRAINING = ["finetune"]
@@ -60,12 +61,12 @@ def train(
     remote: forms.Remote = True,
     settings: forms.Settings = forms.EMPTY,
 ) -> State[None]:
-    """Train both arms, with all that they need."""
+    """Train the arms, with all that they need."""
     edits = (settings or {}) | build.given(
         {
             "train.pretrain.steps": pretrain_steps,
             "train.finetune.steps": finetune_steps,
-            "train.patch_loss.beta": beta,
+            **{f"train.arms.{arm}.beta": beta for arm in _arms_with_a_loss()},
             "seed": seed,
         }
     )
@@ -79,7 +80,7 @@ def evaluate(
     remote: forms.Remote = True,
     settings: forms.Settings = forms.EMPTY,
 ) -> State[None]:
-    """Evaluate both arms and make the report, with all that they need."""
+    """Evaluate the arms and make the report, with all that they need."""
     edits = (settings or {}) | build.given({"evaluate.examples": examples, "seed": seed})
     return build.build(build.Plan(edits, stages=EVALUATION, remote=remote))
 
@@ -95,6 +96,12 @@ def audit(sources: forms.AuditSources = forms.EMPTY, images: forms.AuditImages =
 def study(seeds: forms.Seeds = 5) -> State[None]:
     """Compare the arms over several seeds; goes on where an earlier study stopped."""
     return build.command("study", ["python", "-m", "pipeline.evaluation.study", "--seeds", str(seeds)])
+
+
+def _arms_with_a_loss() -> list[str]:
+    """The arms that ``params.yaml`` gives a patch loss."""
+    arms = parameters.load(PROJECT / parameters.PARAMS_FILE).train.arms
+    return [name for name, arm in arms.items() if arm.loss != "none"]
 
 
 def _edits(source: str | None, samples: int | None = None, seed: int | None = None) -> dict[str, Any]:

@@ -83,22 +83,32 @@ def results_table(found: dict[str, Any]) -> Table:
 
     Args:
         found: ``{"arms": {arm: {metric key: {value, low, high, n}}}, "references": {name: {...}},
-            "differences": {metric key: {...}}}``; the last may be missing.
+            "differences": {arm: {metric key: {...}}}}``; the last may be missing. The first arm is the
+            baseline. Where there are more than two, differences stand in the arms' own columns.
     """
     arms, references = found.get("arms", {}), found.get("references", {})
     differences = found.get("differences", {})
+    two = len(arms) == 2
     floors = {name: values for name, values in references.items() if name != CEILING}
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", max_width=46)
     for arm in arms:
         table.add_column(arm.replace("_", "-"), justify="right")
-    for title in ("difference [95 %]", "floor", "ceiling"):
+    for title in (*(["difference [95 %]"] if two else []), "floor", "ceiling"):
         table.add_column(title, justify="right", style="dim", header_style="dim", no_wrap=True)
     group = None
     for metric in METRICS:
-        cells = [_value(metric, arm.get(metric.key)) for arm in arms.values()]
+        cells = [_value(metric, values.get(metric.key)) for values in arms.values()]
         if not any(cells):
             continue
+        apart = [differences.get(arm, {}).get(metric.key) for arm in list(arms)[1:]]
+        if two:
+            cells.append(_difference(metric, apart[0]))
+        else:
+            cells[1:] = [
+                f"{cell} {_short_difference(metric, each)}".rstrip()
+                for cell, each in zip(cells[1:], apart, strict=True)
+            ]
         if metric.group != group:
             group = metric.group
             table.add_row(f"[bold]{group}[/bold]")
@@ -111,10 +121,15 @@ def results_table(found: dict[str, Any]) -> Table:
         table.add_row(
             f"  {metric.title}{_ARROWS[metric.direction]}",
             *cells,
-            _difference(metric, differences.get(metric.key)),
             _value(metric, floor),
             _value(metric, ceiling.get(metric.key)),
         )
+    if len(arms) > 2:
+        table.caption = (
+            f"In brackets the difference from {next(iter(arms)).replace('_', '-')}; *: its 95 % interval"
+            " excludes zero."
+        )
+        table.caption_justify = "left"
     return table
 
 
@@ -133,6 +148,15 @@ def _difference(metric: Metric, estimate: dict[str, float] | None) -> str:
     scale, places = (100, 1) if metric.unit == "share" else (1, 3)
     value, low, high = (f"{scale * estimate[name]:+.{places}f}" for name in ("value", "low", "high"))
     return f"{value} \\[{low}, {high}]"
+
+
+def _short_difference(metric: Metric, estimate: dict[str, float] | None) -> str:
+    """The difference alone; a star where its interval excludes zero."""
+    if estimate is None or metric.direction == 0:
+        return ""
+    scale, places = (100, 1) if metric.unit == "share" else (1, 3)
+    star = "" if estimate["low"] <= 0 <= estimate["high"] else "*"
+    return f"({scale * estimate['value']:+.{places}f}{star})"
 
 
 def app() -> None:

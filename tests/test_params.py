@@ -38,6 +38,8 @@ def put(tree: dict, key: str, value) -> dict:
         ("source.coco.splits", {"train2017": "training"}, "'train', 'validation' or 'test'"),
         ("patch_words.min_coverage", -0.1, "greater than or equal to 0"),
         ("train.pretrain.learning_rate", 0, "greater than 0"),
+        ("train.arms.patch_aligned.loss", "cosin", "'none' or 'cosine'"),
+        ("train.arms", {}, "at least 1 item"),
         ("compute.runner", "slurm", "'threads', 'processes', 'dask' or 'ray'"),
         ("seed", -1, "greater than or equal to 0"),
     ],
@@ -48,9 +50,43 @@ def test_a_wrong_value_is_told_with_its_key_and_what_is_allowed(raw, key, value,
     message = str(caught.value)
     line = next(line for line in message.splitlines() if line.strip().startswith(key))
     assert "params.yaml has 1 wrong value" in message
-    found = next(iter(value.values())) if isinstance(value, dict) else value
+    found = next(iter(value.values())) if isinstance(value, dict) and value else value
     assert repr(found) in line
     assert allowed in line
+
+
+@pytest.mark.parametrize("name", ["Cosine", "a b", "../x", "2nd", "a-b", "a.b", "", "references"])
+def test_an_arm_whose_name_makes_no_folder_is_told(raw, name):
+    raw["train"]["arms"][name] = {"loss": "cosine"}
+    with pytest.raises(UserError, match=r"train\.arms\.(?s:.*)found .*lower-case letters, digits and _"):
+        params.parse(raw)
+
+
+def test_settings_of_a_loss_that_an_arm_has_not_are_told(raw):
+    raw["train"]["arms"]["caption"] = {"loss": "none", "beta": 0.5}
+    with pytest.raises(UserError, match="nothing that beta could change: remove it, or name a loss"):
+        params.parse(raw)
+
+
+def test_a_baseline_that_is_no_arm_is_told(raw):
+    put(raw, "report.baseline", "captions")
+    with pytest.raises(UserError, match=r"report\.baseline is 'captions', .*caption, patch_aligned"):
+        params.parse(raw)
+
+
+def test_the_baseline_comes_first_and_the_others_as_they_are_listed(raw):
+    raw["train"]["arms"] = {name: {"loss": "cosine"} for name in ("b", "a", "caption")}
+    put(raw, "report.baseline", "a")
+    found = params.parse(raw)
+    assert found.arms == ["a", "b", "caption"]
+    assert found.arm("b").loss == "cosine"
+    with pytest.raises(UserError, match=r"train\.arms has no arm 'c'; it has b, a, caption"):
+        found.arm("c")
+
+
+def test_parameters_written_out_are_read_back(raw):
+    found = params.parse(raw)
+    assert params.parse(found.model_dump(mode="json")) == found
 
 
 def test_a_range_upside_down_is_told(raw):

@@ -139,5 +139,5 @@ def image_row(store: Store, row: int) -> dict[str, Any]:
 
 def _maps_advice(store: Store) -> str:
     if not store.maps:
-        return "run `dvc repro evaluate` to make the maps of both arms."
+        return "run `dvc repro evaluate` to make the maps of the arms."
     return f"maps are of the test split; there are {', '.join(store.maps)}."

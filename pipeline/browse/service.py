@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Mapping
@@ -58,6 +59,25 @@ class Opened:
     def reject_rows(self) -> list[dict[str, Any]]:
         """Rejects by stage and reason."""
         return facets.rejects(self.index.store)
+
+
+def looks_of_arms(opened: store.Store) -> dict[str, dict[str, Any]]:
+    """Title, mark and colours (on light and dark) of the arms whose maps there are, as the report has them.
+
+    Their order is that of ``metrics.json``; arms that it lacks come last.
+    """
+    from pipeline.report import arms
+
+    found = sorted({name.partition("/")[0] for name in opened.maps})
+    try:
+        reported = json.loads((opened.folder / "metrics.json").read_text(encoding="utf-8"))["arms"]
+    except (OSError, ValueError, KeyError):  # not reported yet
+        reported = []
+    looks = arms.looks([*(arm for arm in reported if arm in found), *found])
+    return {
+        arm: {"name": arm, "title": look.title, "mark": look.mark, "colours": [look.colour, look.dark]}
+        for arm, look in looks.items()
+    }
 
 
 class Service:
@@ -153,6 +173,7 @@ class Service:
             if (found := store.rows(table, "phrase_id", [phrase_id]))
         }
         values = {name: np.asarray(row["similarity"]) for name, row in maps.items()}
+        looks = looks_of_arms(opened.index.store)
         return {
             "low": min((float(each.min()) for each in values.values()), default=None),
             "high": max((float(each.max()) for each in values.values()), default=None),
@@ -160,7 +181,7 @@ class Service:
             "maps": [
                 {
                     "name": name,
-                    "arm": name.partition("/")[0],
+                    "arm": looks[name.partition("/")[0]],
                     "finetuned": name.endswith("_finetuned"),
                     "similarity": row["similarity"],
                     "coverage": row["coverage"],

@@ -25,15 +25,16 @@ from pipeline.tables import dataset
 from pipeline.tables.dataset import Provenance
 from pipeline.tables.metrics import Estimates, write_estimates
 from pipeline.training.runtime import DATA, Progress, prepare, publish
-from pipeline.training.stages import ARMS, Run
+from pipeline.training.stages import Run
 
 
 def main() -> None:
     """Evaluate one arm of ``params.yaml``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--arm", choices=ARMS, required=True)
+    parser.add_argument("--arm", required=True, help="name of an arm of train.arms")
     arm = parser.parse_args().arm
     params = parameters.load()
+    params.arm(arm)  # there is such an arm
     prepare(params.seed, params.compute.threads)
     run = Run(arm, params.seed)
     subjects = loading.load(params, DATA)

@@ -1,9 +1,9 @@
 """``make study``: the arms over several seeds, side by side, with paired differences and 95 % intervals.
 
 Data, encoder, language model and features are those of ``dvc repro`` under the profile in ``params.yaml``,
-made once. A seed changes the projector's first weights and the order of the data, the same for both arms.
-Arms run at the same time, one process each. Everything lies under ``data/study``; what is there already is
-not run again, so a killed study goes on.
+made once. A seed changes the projector's first weights and the order of the data, the same for all arms.
+Arms run at the same time, one process each, as many as there are cores. Everything lies under
+``data/study``; what is there already is not run again, so a killed study goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from pipeline.params import Params
 from pipeline.tables import digests
 from pipeline.tables.metrics import METRICS, read_estimates, rounded
 from pipeline.training.runtime import DATA, prepare, publish
-from pipeline.training.stages import ARMS, Run, finetune, pretrain
+from pipeline.training.stages import Run, finetune, pretrain
 
 CURVE_METRICS = ("referring.accuracy", "question.accuracy", "instruction.accuracy", "captioning.objects")
 
@@ -41,7 +42,7 @@ def main() -> None:
     """Run the study, or one arm of one seed of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds")
-    parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
+    parser.add_argument("--arm", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     params = parameters.load()
@@ -58,14 +59,14 @@ def main() -> None:
             )
     seeds = [params.seed + number for number in range(options.seeds)]
     for seed in seeds:
-        side_by_side(root, seed)
+        side_by_side(root, seed, params.arms)
     floors = root / "references.json"
     if not floors.exists():
         prepare(params.seed, params.compute.threads)
         found = references(params, loading.load(params, DATA), DATA, params.seed)
         table = {name: {k: rounded(asdict(v)) for k, v in values.items()} for name, values in found.items()}
         floors.write_text(json.dumps(table, indent=2) + "\n")
-    result = gather(root, seeds, f"make study SEEDS={options.seeds}")
+    result = gather(root, seeds, params.arms, f"make study SEEDS={options.seeds}")
     (DATA / "study.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
@@ -82,20 +83,24 @@ def study_digest(params: Params) -> str:
     return digests.of_value([settings, inputs])
 
 
-def side_by_side(root: Path, seed: int) -> None:
+def side_by_side(root: Path, seed: int, arms: Sequence[str]) -> None:
     """Run what is missing of a seed: each arm in a process of its own, the cores shared out."""
-    missing = [arm for arm in ARMS if not (root / f"seed-{seed}" / arm / "metrics.json").exists()]
-    threads = max(1, (os.cpu_count() or 1) // max(len(missing), 1))
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "pipeline.evaluation.study", "--arm", arm, "--seed", str(seed)],
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-        )
-        for arm in missing
-    ]
-    failed = [process.args for process in running if process.wait() != 0]
+    missing = [arm for arm in arms if not (root / f"seed-{seed}" / arm / "metrics.json").exists()]
+    cores = os.cpu_count() or 1
+    at_once = min(len(missing), cores)
+
+    def run(arm: str) -> int:
+        command = [sys.executable, "-m", "pipeline.evaluation.study", "--arm", arm, "--seed", str(seed)]
+        threads = {"OMP_NUM_THREADS": str(cores // at_once)}
+        return subprocess.run(command, env=os.environ | threads, check=False).returncode
+
+    with ThreadPoolExecutor(max(at_once, 1)) as pool:
+        failed = [arm for arm, status in zip(missing, pool.map(run, missing), strict=True) if status]
     if failed:
-        raise UserError(f"seed {seed} did not finish (see above); run the same command again to go on")
+        raise UserError(
+            f"seed {seed} of {', '.join(failed)} did not finish (see above); run the same"
+            " command again to go on"
+        )
 
 
 def one(params: Params, run: Run) -> None:
@@ -135,16 +140,16 @@ class TaskCurve(TrainerCallback):
             model.train()
 
 
-def gather(root: Path, seeds: Sequence[int], command: str) -> dict:
+def gather(root: Path, seeds: Sequence[int], arms: Sequence[str], command: str) -> dict:
     """What ``study.json`` holds: ``metrics.json``'s layout, of means over seeds and their 95 % intervals.
 
-    Differences are ``patch_aligned - caption`` paired by seed; references are those of the test examples, and
-    each arm without its image.
+    Differences are each other arm minus the first, paired by seed; references are those of the test
+    examples, and each arm without its image.
     """
     references = json.loads((root / "references.json").read_text())
-    after = _by_seed(root, seeds, "metrics.json")
-    before = _by_seed(root, seeds, "pretrained.json")
-    for arm, blind in _by_seed(root, seeds, "no_image.json").items():
+    after = _by_seed(root, seeds, arms, "metrics.json")
+    before = _by_seed(root, seeds, arms, "pretrained.json")
+    for arm, blind in _by_seed(root, seeds, arms, "no_image.json").items():
         references[f"no image: {arm}"] = _means(blind)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return {
@@ -156,14 +161,16 @@ def gather(root: Path, seeds: Sequence[int], command: str) -> dict:
         "differences": _differences(after),
         "pretrained": {arm: _means(values) for arm, values in before.items()},
         "pretrained_differences": _differences(before),
-        "curves": curves(root, seeds),
+        "curves": curves(root, seeds, arms),
     }
 
 
-def _by_seed(root: Path, seeds: Sequence[int], name: str) -> dict[str, dict[str, list[float]]]:
+def _by_seed(
+    root: Path, seeds: Sequence[int], arms: Sequence[str], name: str
+) -> dict[str, dict[str, list[float]]]:
     """Each arm's metrics, a value a seed."""
     found = {}
-    for arm in ARMS:
+    for arm in arms:
         runs = [read_estimates(root / f"seed-{seed}" / arm / name) for seed in seeds]
         keys = [metric.key for metric in METRICS if all(metric.key in run for run in runs)]
         found[arm] = {key: [run[key].value for run in runs] for key in keys}
@@ -174,17 +181,21 @@ def _means(values: dict[str, list[float]]) -> dict[str, dict]:
     return {key: rounded(asdict(over_seeds(found))) for key, found in values.items()}
 
 
-def _differences(arms: dict[str, dict[str, list[float]]]) -> dict[str, dict]:
-    caption, aligned = (arms[arm] for arm in ARMS)
-    pairs = {key: paired_over_seeds(aligned[key], caption[key]) for key in aligned if key in caption}
-    return {key: rounded(asdict(pair.estimate)) for key, pair in pairs.items()}
+def _differences(arms: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, dict]]:
+    first, *others = arms
+    baseline, found = arms[first], {}
+    for arm in others:
+        mine = arms[arm]
+        pairs = {key: paired_over_seeds(mine[key], baseline[key]) for key in mine if key in baseline}
+        found[arm] = {key: rounded(asdict(pair.estimate)) for key, pair in pairs.items()}
+    return found
 
 
-def curves(root: Path, seeds: Sequence[int]) -> dict:
+def curves(root: Path, seeds: Sequence[int], arms: Sequence[str]) -> dict:
     """Each task over fine-tuning steps, mean and interval over seeds, on the validation split."""
     runs = {
         arm: [json.loads((root / f"seed-{s}/curves/tasks-{arm}.json").read_text()) for s in seeds]
-        for arm in ARMS
+        for arm in arms
     }
     result: dict[str, dict] = {}
     for key in CURVE_METRICS:

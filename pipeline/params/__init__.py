@@ -45,10 +45,11 @@ from pipeline.params.source import (
     VisualGenomeParams,
     WebdatasetParams,
 )
-from pipeline.params.training import OptimisationParams, PatchLossParams, ProjectorParams, TrainParams
+from pipeline.params.training import ArmParams, OptimisationParams, ProjectorParams, TrainParams
 
 __all__ = [
     "PARAMS_FILE",
+    "ArmParams",
     "AuditParams",
     "CaptionedParams",
     "CocoParams",
@@ -75,7 +76,6 @@ __all__ = [
     "Params",
     "ParquetParams",
     "ParseParams",
-    "PatchLossParams",
     "PatchWordsParams",
     "PretrainedEncoderParams",
     "PretrainedLanguageModelParams",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import UserError
 from pipeline.params.annotation import AuditParams, GroundParams, ParseParams, PatchWordsParams
@@ -14,7 +14,7 @@ from pipeline.params.models import EncoderParams, LanguageModelParams
 from pipeline.params.running import ComputeParams, EvaluateParams, ReportParams
 from pipeline.params.section import Section
 from pipeline.params.source import SourceParams
-from pipeline.params.training import TrainParams
+from pipeline.params.training import ArmParams, TrainParams
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -35,6 +35,31 @@ class Params(Section):
     evaluate: EvaluateParams
     report: ReportParams
     compute: ComputeParams
+
+    @model_validator(mode="after")
+    def _baseline_is_an_arm(self) -> Params:
+        if self.report.baseline not in self.train.arms:
+            raise ValueError(
+                f"report.baseline is {self.report.baseline!r}, which is no arm of train.arms: name one of"
+                f" {', '.join(self.train.arms)}"
+            )
+        return self
+
+    @property
+    def arms(self) -> list[str]:
+        """The arms' names: first the one that the others are compared with, then these as they are listed."""
+        baseline = self.report.baseline
+        return [baseline, *(arm for arm in self.train.arms if arm != baseline)]
+
+    def arm(self, name: str) -> ArmParams:
+        """What an arm is trained with.
+
+        Raises:
+            UserError: there is no such arm.
+        """
+        if name not in self.train.arms:
+            raise UserError(f"train.arms has no arm {name!r}; it has {', '.join(self.train.arms)}.")
+        return self.train.arms[name]
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -69,6 +94,8 @@ def _explain(error: ValidationError) -> str:
             lines.append(f"  {key}: missing")
         elif fault["type"] == "extra_forbidden":
             lines.append(f"  {key}: there is no such setting")
+        elif not fault["loc"] and fault["type"] == "value_error":  # settings that do not go together
+            lines.append(f"  {fault['msg'].removeprefix('Value error, ')}")
         else:
             lines.append(f"  {key}: found {fault['input']!r}; {fault['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

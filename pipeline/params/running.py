@@ -31,6 +31,7 @@ class EvaluateParams(Section):
 class ReportParams(Section):
     """The report."""
 
+    baseline: str = Field(description="The arm of train.arms that the others are compared with.")
     examples: Positive = Field(description="Examples drawn.")
 
 

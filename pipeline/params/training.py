@@ -1,10 +1,11 @@
-"""``train``: the projector, the arms' losses, both stages of training."""
+"""``train``: the arms with their losses, the projector, both stages of training."""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.params.section import Positive, Section, Share
 
@@ -19,12 +20,44 @@ class ProjectorParams(Section):
     )
 
 
-class PatchLossParams(Section):
-    """The patch loss of the arms that have one."""
+class ArmParams(Section):
+    """What one arm is trained with: all that it may differ in from the others."""
 
-    form: Literal["cosine"] = Field(description="cosine: the paper's, mean over regions of 1 - cos(v, w).")
-    beta: float = Field(ge=0, description="Weight beside the caption loss.")
-    words: Literal["phrase", "head"] = Field(description="Words that make the region's target.")
+    loss: Literal["none", "cosine"] = Field(
+        description="none: captions alone; cosine: the paper's patch loss, mean over regions of"
+        " 1 - cos(v, w)."
+    )
+    beta: float = Field(default=2.0, ge=0, description="Weight of the patch loss beside the caption loss.")
+    words: Literal["phrase", "head"] = Field(
+        default="phrase", description="Words that make the region's target."
+    )
+
+    @model_validator(mode="after")
+    def _no_settings_of_no_loss(self) -> ArmParams:
+        changed = (
+            name
+            for name, field in type(self).model_fields.items()
+            if name != "loss" and getattr(self, name) != field.default
+        )
+        unused = sorted(changed)
+        if self.loss == "none" and unused:
+            raise ValueError(
+                f"with loss: none there is nothing that {', '.join(unused)} could change: remove"
+                f" {'it' if len(unused) == 1 else 'them'}, or name a loss"
+            )
+        return self
+
+
+def _arm_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name == "references":
+        raise ValueError(
+            "an arm's name becomes the name of folders and stages: lower-case letters, digits and _, a letter"
+            " first, and not references, which is taken"
+        )
+    return name
+
+
+ArmName = Annotated[str, AfterValidator(_arm_name)]
 
 
 class OptimisationParams(Section):
@@ -46,7 +79,9 @@ class OptimisationParams(Section):
 class TrainParams(Section):
     """Projector pre-training and fine-tuning of the arms."""
 
+    arms: dict[ArmName, ArmParams] = Field(
+        min_length=1, description="What is trained side by side, by name: the same but for these settings."
+    )
     projector: ProjectorParams
-    patch_loss: PatchLossParams
     pretrain: OptimisationParams
     finetune: OptimisationParams

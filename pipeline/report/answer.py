@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.report import arms
 from pipeline.report.comparison import Row
-from pipeline.report.style import ARM_TITLES, ARMS, interval, number, unit
+from pipeline.report.style import interval, number, unit
 
 PRIMARY = "referring.accuracy"
 """The paper's largest gain is on referring expressions, so the headline rests on them."""
@@ -24,66 +25,105 @@ class Answer:
 def answer(rows: Sequence[Row], seeds: int | None = None) -> Answer:
     """The answer in a sentence with its interval, and what limits it.
 
-    ``rows`` are those of the study where ``seeds`` says how many it ran, else those of the one run. Neither
-    arm is called better while the difference's interval includes zero, nor while the captions-only arm has
-    not risen above its floor: such an experiment cannot tell.
+    ``rows`` are those of the study where ``seeds`` says how many it ran, else those of the one run. No arm
+    is called better while its difference's interval includes zero, nor while the baseline has not risen
+    above its floor: such an experiment cannot tell.
     """
     by_key = {row.metric.key: row for row in rows}
     primary = by_key.get(PRIMARY)
-    if primary is None or primary.difference is None:
+    if primary is None or not primary.differences:
         return Answer(
-            "Referring expressions were not measured in both arms.",
+            "Referring expressions were not measured in two arms.",
             "The headline rests on them; the tables below say what was measured.",
             _caveats(rows, seeds),
         )
     return Answer(_headline(primary), _detail(primary), _caveats(rows, seeds))
 
 
-def sorted_out(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows by verdict: ``better``, ``worse``, ``level``; metrics that are neither good nor bad left out."""
+def sorted_out(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
+    """By other arm, rows by verdict: ``better``, ``worse``, ``level``; without what is neither."""
+    others = dict.fromkeys(arm for row in rows for arm in row.differences)
     return {
-        verdict: [row for row in rows if row.verdict == verdict] for verdict in ("better", "worse", "level")
+        arm: {
+            verdict: [row for row in rows if row.verdict(arm) == verdict]
+            for verdict in ("better", "worse", "level")
+        }
+        for arm in others
     }
 
 
-def change(row: Row) -> str:
-    """A row's difference with its interval, such as ``+2.1 points (0.4 to 3.8)``."""
-    if row.difference is None:
+def change(row: Row, arm: str) -> str:
+    """An arm's difference with its interval, such as ``+2.1 points (0.4 to 3.8)``."""
+    if arm not in row.differences:
         return ""
-    metric = row.metric
-    value = number(row.difference.value, metric, signed=True) + unit(metric, signed=True)
-    return f"{value} ({interval(row.difference, metric, signed=True)})"
+    metric, difference = row.metric, row.differences[arm].estimate
+    value = number(difference.value, metric, signed=True) + unit(metric, signed=True)
+    return f"{value} ({interval(difference, metric, signed=True)})"
+
+
+SETTLED = {
+    "better": "Yes, here: aligned patches help the model find what people refer to.",
+    "worse": "No, not here: with aligned patches the model finds less of what people refer to.",
+    "level": "No difference shown in finding what people refer to.",
+}
 
 
 def _headline(row: Row) -> str:
-    floor = row.against_floors("caption")
-    aligned_floor = row.against_floors("patch_aligned")
-    if floor and (aligned_floor or row.verdict != "better"):
+    settled = [arm for arm in row.differences if _is_settled(row, arm)]
+    if not settled:
         return "Not settled: referring expressions were not learned well enough to compare the arms."
-    return {
-        "better": "Yes, here: aligned patches help the model find what people refer to.",
-        "worse": "No, not here: with aligned patches the model finds less of what people refer to.",
-        "level": "No difference shown in finding what people refer to.",
-    }[row.verdict]
+    verdicts = {row.verdict(arm) for arm in settled}
+    if len(verdicts) == 1:
+        return SETTLED[verdicts.pop()]
+    parts = []
+    for verdict, words in (("better", "more"), ("worse", "less"), ("level", "as much, as far as is shown")):
+        named = [arms.title(arm) for arm in settled if row.verdict(arm) == verdict]
+        if named:
+            parts.append(f"{words} with {_listed(named)}")
+    return f"It depends on the loss: the model finds {'; '.join(parts)}."
+
+
+def _is_settled(row: Row, arm: str) -> bool:
+    baseline = next(iter(row.arms))
+    floor = row.against_floors(baseline)
+    return not (floor and (row.against_floors(arm) or row.verdict(arm) != "better"))
 
 
 def _detail(row: Row) -> str:
-    metric, difference = row.metric, row.difference
-    assert difference is not None
-    values = {arm: number(row.arms[arm].value, metric) + unit(metric) for arm in ARMS}
-    zero = ", which includes zero" if row.verdict == "level" else ""
+    metric = row.metric
+    values = {arm: number(mine.value, metric) + unit(metric) for arm, mine in row.arms.items()}
+    baseline = next(iter(row.arms))
+    if len(row.differences) > 1:
+        against = [
+            f"{arms.title(arm)} {values[arm]}, a difference of {change(row, arm)}" for arm in row.differences
+        ]
+        return (
+            f"{arms.title(baseline)} gives {values[baseline]} of referring expressions the right box (IoU 0.5"
+            f" or more). Against it, with 95\u202f% intervals: {'; '.join(against)}."
+        )
+    ((arm, difference),) = row.differences.items()
+    zero = ", which includes zero" if row.verdict(arm) == "level" else ""
     return (
-        f"Patch-aligned training gives {values['patch_aligned']} of referring expressions the right box"
-        f" (IoU 0.5 or more), captions alone {values['caption']}: a difference of"
-        f" {number(difference.value, metric, signed=True)}{unit(metric, signed=True)}, 95\u202f% interval"
-        f" {interval(difference, metric, signed=True)}{zero}."
+        f"{_SUBJECT.get(arm, arms.title(arm))} gives {values[arm]} of referring expressions the right box"
+        f" (IoU 0.5 or more), {_OBJECT.get(baseline, arms.title(baseline))} {values[baseline]}: a difference"
+        f" of {number(difference.estimate.value, metric, signed=True)}{unit(metric, signed=True)},"
+        f" 95\u202f% interval {interval(difference.estimate, metric, signed=True)}{zero}."
     )
+
+
+_SUBJECT = {"patch_aligned": "Patch-aligned training"}
+_OBJECT = {"caption": "captions alone"}
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _caveats(rows: Sequence[Row], seeds: int | None) -> list[str]:
     found = []
     for row in rows:
-        for arm in ARMS:
+        for arm in row.arms:
             floor = row.against_floors(arm)
             if floor:
                 found.append(_under_floor(row, arm, *floor))
@@ -94,7 +134,7 @@ def _caveats(rows: Sequence[Row], seeds: int | None) -> list[str]:
         )
     else:
         found.append(f"Intervals are over {seeds} seeds: each arm was trained {seeds} times.")
-    judged = sum(1 for row in rows if row.verdict)
+    judged = sum(1 for row in rows for arm in row.differences if row.verdict(arm))
     if judged > 1:
         found.append(
             f"{judged} differences are looked at, each with a 95\u202f% interval: of twenty, one excludes"
@@ -108,6 +148,6 @@ def _under_floor(row: Row, arm: str, how: str, floor: str) -> str:
     metric = row.metric
     mine, other = (number(one.value, metric) + unit(metric) for one in (row.arms[arm], row.floors[floor]))
     return (
-        f"{metric.group}: \u201c{metric.title}\u201d of {ARM_TITLES[arm].lower()} is {where}"
+        f"{metric.group}: \u201c{metric.title}\u201d of {arms.title(arm).lower()} is {where}"
         f" ({mine}; {floor.partition(':')[0]}: {other})."
     )

@@ -26,7 +26,7 @@ WORST = 4
 """Most examples of a source."""
 BY_GROUP = "audit.recall"
 """The measure that is shown by noun and by size."""
-# Of the Okabe-Ito palette and its like: what the arms do not wear.
+# Of the Okabe-Ito palette and its like: what the two first arms do not wear.
 COLOURS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#a6761d", "#7f7f7f")
 _PAD, _LANE = 6, 9
 

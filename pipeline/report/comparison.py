@@ -1,4 +1,4 @@
-"""The arms against each other and against floors and ceiling: one row a metric."""
+"""The arms against the first of them and against floors and ceiling: one row a metric."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.evaluation.statistics import paired_difference
 from pipeline.report.inputs import Inputs, References, estimate
-from pipeline.report.style import ARMS, CEILING, FEATURES, UNTRAINED
+from pipeline.report.style import CEILING, FEATURES, UNTRAINED
 from pipeline.tables.metrics import METRICS, Estimate, Estimates, Metric
 
 SCORED_BY = {
@@ -24,33 +24,44 @@ SCORED_BY = {
 
 
 @dataclass(frozen=True)
+class Difference:
+    """An arm minus the baseline."""
+
+    estimate: Estimate
+    paired: bool
+    """Its interval comes from the same examples (or seeds) in both arms; otherwise the arms' intervals were
+    combined as if independent, which is wider than need be."""
+
+
+@dataclass(frozen=True)
 class Row:
-    """A metric of both arms, with what stands beside it."""
+    """A metric of the arms, with what stands beside it."""
 
     metric: Metric
     arms: dict[str, Estimate]
-    difference: Estimate | None
-    """``patch_aligned`` minus ``caption``."""
-    paired: bool
-    """The difference's interval comes from the same examples (or seeds) in both arms; otherwise the arms'
-    intervals were combined as if independent, which is wider than need be."""
+    """In the order of the arms, without those that have no such metric."""
+    differences: dict[str, Difference]
+    """Each other arm minus the baseline, where both have the metric."""
     floors: dict[str, Estimate]
     ceiling: Estimate | None
 
-    @property
-    def verdict(self) -> str:
-        """``better``, ``worse`` or ``level`` (the interval includes zero); empty if neither way is good."""
-        if self.difference is None or self.metric.direction == 0:
+    def verdict(self, arm: str) -> str:
+        """Of an arm against the baseline: ``better``, ``worse`` or ``level`` (the interval includes zero).
+
+        Empty if there is no difference, or neither way is good.
+        """
+        if arm not in self.differences or self.metric.direction == 0:
             return ""
-        if self.difference.low <= 0 <= self.difference.high:
+        found = self.differences[arm].estimate
+        if found.low <= 0 <= found.high:
             return "level"
-        return "better" if (self.difference.value > 0) == (self.metric.direction > 0) else "worse"
+        return "better" if (found.value > 0) == (self.metric.direction > 0) else "worse"
 
     def against_floors(self, arm: str) -> tuple[str, str] | None:
         """The highest of the arm's floors that it is not above: (``below`` or ``at``, the floor's name).
 
         ``below``: the arm's interval ends under the floor; ``at``: it includes the floor or reaches it. A
-        floor of the other arm's own (``no image: <arm>``) does not count.
+        floor of another arm's own (``no image: <arm>``) does not count.
         """
         mine = self.arms.get(arm)
         own = {name: floor for name, floor in self.floors.items() if name_of_arm(name) in (None, arm)}
@@ -64,25 +75,36 @@ class Row:
 
 def name_of_arm(reference: str) -> str | None:
     """The arm that a reference belongs to (``no image: caption``), if it belongs to one."""
-    arm = reference.partition(": ")[2]
-    return arm if arm in ARMS else None
+    return reference.partition(": ")[2] or None
 
 
-def rows(arms: Mapping[str, Estimates], references: References, paired: Estimates) -> list[Row]:
-    """Rows of all metrics that an arm or a reference has, in the order of `METRICS`."""
+def rows(arms: Mapping[str, Estimates], references: References, paired: Mapping[str, Estimates]) -> list[Row]:
+    """Rows of all metrics that an arm has, in the order of `METRICS`.
+
+    Args:
+        arms: estimates by arm, the baseline first.
+        references: floors and ceiling.
+        paired: by arm, what is known of its paired difference from the baseline.
+    """
     found = []
+    baseline, *others = arms or [""]
     for metric in METRICS:
-        mine = {arm: arms[arm][metric.key] for arm in ARMS if metric.key in arms.get(arm, {})}
+        mine = {arm: values[metric.key] for arm, values in arms.items() if metric.key in values}
         beside = {name: values[metric.key] for name, values in references.items() if metric.key in values}
         if not mine:
             continue
-        difference = paired.get(metric.key)
-        if difference is None and len(mine) == len(ARMS):
-            difference = independent_difference(mine["patch_aligned"], mine["caption"])
+        differences = {}
+        for arm in others:
+            known = paired.get(arm, {}).get(metric.key)
+            if known is not None:
+                differences[arm] = Difference(known, paired=True)
+            elif arm in mine and baseline in mine:
+                apart = independent_difference(mine[arm], mine[baseline])
+                differences[arm] = Difference(apart, paired=False)
         ceiling = beside.pop(FEATURES if metric.probe else CEILING, None)
         if metric.probe:
             beside.pop(UNTRAINED, None)
-        found.append(Row(metric, mine, difference, metric.key in paired, beside, ceiling))
+        found.append(Row(metric, mine, differences, beside, ceiling))
     return found
 
 
@@ -94,21 +116,23 @@ def independent_difference(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(value, value - below, value + above, min(a.n, b.n))
 
 
-def paired_differences(measures: Mapping[str, pa.Table], resamples: int, seed: int) -> Estimates:
-    """``patch_aligned - caption`` of each metric, over the examples that were measured in both arms.
+def paired_differences(measures: Mapping[str, pa.Table], resamples: int, seed: int) -> dict[str, Estimates]:
+    """By other arm, its difference from the first in each metric, over the examples measured in both.
 
-    ``measures``: of each arm the table of that name; without both there is nothing to pair.
+    ``measures``: of each arm the table of that name, the baseline first.
     """
-    if not all(arm in measures for arm in ARMS):
-        return {}
-    aligned, caption = (measures[arm] for arm in reversed(ARMS))
-    both = aligned.join(
-        caption, ["metric", "example"], join_type="inner", right_suffix="_caption"
+    baseline, *others = measures or [""]
+    return {arm: _paired_difference(measures[arm], measures[baseline], resamples, seed) for arm in others}
+
+
+def _paired_difference(mine: pa.Table, baseline: pa.Table, resamples: int, seed: int) -> Estimates:
+    both = mine.join(
+        baseline, ["metric", "example"], join_type="inner", right_suffix="_baseline"
     ).sort_by([("metric", "ascending"), ("example", "ascending")])  # fmt: skip
     found = {}
     for key in both["metric"].unique().to_pylist():
         pairs = both.filter(pc.equal(both["metric"], key))
-        first, second = (pairs[name].to_numpy() for name in ("value", "value_caption"))
+        first, second = (pairs[name].to_numpy() for name in ("value", "value_baseline"))
         found[key] = paired_difference(first, second, resamples, seed).estimate
     return found
 
@@ -127,7 +151,9 @@ def final_rows(inputs: Inputs, resamples: int, seed: int) -> list[Row]:
     """Rows after fine-tuning, with paired differences."""
     answered = paired_differences(scores(inputs.predictions), resamples, seed)
     measured = paired_differences(inputs.measures, resamples, seed)
-    return rows(inputs.arms, inputs.references, answered | measured)
+    arms = {*answered, *measured}
+    paired = {arm: answered.get(arm, {}) | measured.get(arm, {}) for arm in arms}
+    return rows(inputs.arms, inputs.references, paired)
 
 
 def pretrained_rows(inputs: Inputs, untrained: References, resamples: int, seed: int) -> list[Row]:
@@ -138,12 +164,12 @@ def pretrained_rows(inputs: Inputs, untrained: References, resamples: int, seed:
 
 def study_rows(study: Mapping) -> list[Row]:
     """Rows of ``study.json`` (means over seeds, differences paired by seed) or of ``metrics.json``."""
-    return rows(_all(study["arms"]), _all(study["references"]), _estimates(study["differences"]))
+    return rows(_all(study["arms"]), _all(study["references"]), _all(study["differences"]))
 
 
 def study_pretrained_rows(study: Mapping) -> list[Row]:
     """Rows of the study before fine-tuning."""
-    return rows(_all(study["pretrained"]), {}, _estimates(study["pretrained_differences"]))
+    return rows(_all(study["pretrained"]), {}, _all(study["pretrained_differences"]))
 
 
 def _all(values: Mapping) -> dict[str, Estimates]:

@@ -10,10 +10,9 @@ import numpy as np
 from PIL import Image
 
 from pipeline.patches.geometry import Geometry
-from pipeline.report import figure, overlays
+from pipeline.report import arms, figure, overlays
 from pipeline.report.canvas import png
 from pipeline.report.lookup import Phrase
-from pipeline.report.style import ARM_TITLES
 from pipeline.sources.pictures import load_picture
 
 COVERAGE_BAR = figure.Bar(overlays.COVERAGE_MAP, "0", "1", "coverage of the patch")
@@ -66,7 +65,7 @@ def draw_similarity(
     nothing = np.zeros_like(next(iter(grids.values())))
     panels = [("Region", overlays.coverage_panel(picture, edges, nothing, phrase.regions))]
     panels += [
-        (ARM_TITLES.get(arm, arm), overlays.similarity_panel(picture, edges, grid, limits, phrase.regions))
+        (arms.title(arm), overlays.similarity_panel(picture, edges, grid, limits, phrase.regions))
         for arm, grid in grids.items()
     ]
     bar = figure.Bar(

@@ -1,4 +1,4 @@
-"""Examples worth looking at: phrases on their patches with both arms' maps, best and worst answers."""
+"""Examples worth looking at: phrases on their patches with the arms' maps, best and worst answers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,13 @@ from PIL import Image
 from pipeline.errors import UserError
 from pipeline.patches.geometry import Geometry
 from pipeline.report import drawing, lookup, overlays
+from pipeline.report.arms import Looks
 from pipeline.report.canvas import Colour, png
 from pipeline.report.figure import split_at
-from pipeline.report.style import ARM_COLOURS, ARMS
 from pipeline.tables import digests
 
 RIGHT = 0.5
 """A score that counts as right when answers are sorted: those of most tasks are 0 or 1."""
-OUTCOMES = {
-    (True, True): "Both right",
-    (False, True): "Only patch-aligned right",
-    (True, False): "Only captions-only right",
-    (False, False): "Both wrong",
-}
 TASKS = {
     "referring": "Referring expressions",
     "question": "Questions",
@@ -63,26 +57,25 @@ class Outcome:
 
 
 def phrase_examples(data: Path, root: Path, maps: Mapping[str, pa.Table], count: int) -> list[PhraseExample]:
-    """Up to ``count`` phrases that both arms have a similarity map of, spread evenly over them.
+    """Up to ``count`` phrases that all arms have a similarity map of, spread evenly over them.
 
     Raises:
         UserError: the arms' maps share no phrase.
     """
-    shared = set(maps[ARMS[0]]["phrase_id"].to_pylist()).intersection(
-        *(maps[arm]["phrase_id"].to_pylist() for arm in ARMS[1:])
-    )
-    ordered = [name for name in maps[ARMS[0]]["phrase_id"].to_pylist() if name in shared]
+    ids = [table["phrase_id"].to_pylist() for table in maps.values()]
+    shared = set(ids[0]).intersection(*ids[1:])
+    ordered = [name for name in ids[0] if name in shared]
     if not ordered:
         raise UserError(
-            "The arms' similarity_maps share no phrase: run `dvc repro evaluate@caption` and the other."
+            "The arms' similarity_maps share no phrase: run `dvc repro evaluate` for all of them."
         )
     steps = np.unique(np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int))
     chosen = [ordered[step] for step in steps]
-    rows = {arm: _by_id(maps[arm], "phrase_id", chosen) for arm in ARMS}
+    rows = {arm: _by_id(table, "phrase_id", chosen) for arm, table in maps.items()}
     geometry = Geometry.from_encoder(data / "models" / "encoder")
     found = lookup.phrases(data, chosen)
     return [
-        _phrase_example(found[name], {arm: rows[arm][name] for arm in ARMS}, root, geometry)
+        _phrase_example(found[name], {arm: rows[arm][name] for arm in maps}, root, geometry)
         for name in chosen
     ]
 
@@ -94,8 +87,9 @@ def _phrase_example(
     edges = overlays.patch_edges(geometry, *picture.size)
     grids = drawing.similarity_grids(maps)
     limits = overlays.shared_limits(list(grids.values()))
-    coverage = np.asarray(maps[ARMS[0]]["coverage"], dtype=np.float64)
-    lit = coverage.reshape(maps[ARMS[0]]["grid"])
+    any_map = next(iter(maps.values()))
+    coverage = np.asarray(any_map["coverage"], dtype=np.float64)
+    lit = coverage.reshape(any_map["grid"])
     return PhraseExample(
         phrase_id=phrase.phrase_id,
         caption=split_at(phrase.caption, *phrase.span),
@@ -110,31 +104,34 @@ def _phrase_example(
     )
 
 
-def answer_examples(data: Path, root: Path, predictions: Mapping[str, pa.Table]) -> dict[str, list[Outcome]]:
+def answer_examples(
+    data: Path, root: Path, predictions: Mapping[str, pa.Table], looks: Looks
+) -> dict[str, list[Outcome]]:
     """By task, the four ways in which the arms' answers can turn out, with counts and an example of each.
 
-    Of each kind the clearest example is taken: the one whose scores lie furthest into the corner (both
-    high, both low, or far apart); ties fall by the digest of the example's id.
+    Of each kind the clearest example is taken: the one whose scores lie furthest into the corner (all
+    high, all low, or far apart); ties fall by the digest of the example's id.
     """
-    answers = {arm: {row["conversation_id"]: row for row in predictions[arm].to_pylist()} for arm in ARMS}
-    shared = [name for name in answers[ARMS[0]] if all(name in answers[arm] for arm in ARMS[1:])]
+    answers = {arm: {row["conversation_id"]: row for row in predictions[arm].to_pylist()} for arm in looks}
+    baseline = next(iter(answers.values()))
+    shared = [name for name in baseline if all(name in of_arm for of_arm in answers.values())]
     chosen: dict[str, list[tuple[str, int, float, str | None]]] = {}
     for task in TASKS:
-        of_task = [name for name in shared if answers[ARMS[0]][name]["task"] == task]
+        of_task = [name for name in shared if baseline[name]["task"] == task]
         if of_task:
-            scores = {name: tuple(float(answers[arm][name]["score"]) for arm in ARMS) for name in of_task}
-            chosen[task] = _by_outcome(scores)
+            scores = {name: [float(of_arm[name]["score"]) for of_arm in answers.values()] for name in of_task}
+            chosen[task] = _by_outcome(scores, [look.title for look in looks.values()])
     wanted = {name for kinds in chosen.values() for *_, name in kinds if name}
-    images = lookup.by_id(
-        data / "images", "image_id", {answers[ARMS[0]][name]["image_id"] for name in wanted}
-    )
+    images = lookup.by_id(data / "images", "image_id", {baseline[name]["image_id"] for name in wanted})
     return {
         TASKS[task]: [
             Outcome(
                 title,
                 count,
                 share,
-                _answer_example({arm: answers[arm][name] for arm in ARMS}, images, root) if name else None,
+                _answer_example({arm: of_arm[name] for arm, of_arm in answers.items()}, images, root, looks)
+                if name
+                else None,
             )
             for title, count, share, name in kinds
         ]
@@ -142,27 +139,62 @@ def answer_examples(data: Path, root: Path, predictions: Mapping[str, pa.Table])
     }
 
 
-def _by_outcome(scores: Mapping[str, Sequence[float]]) -> list[tuple[str, int, float, str | None]]:
-    """Title, count, share and the clearest example's name of each outcome."""
+def _by_outcome(
+    scores: Mapping[str, Sequence[float]], titles: Sequence[str]
+) -> list[tuple[str, int, float, str | None]]:
+    """Title, count, share and the clearest example of each outcome; the baseline's score comes first."""
+    turned_out = {name: _outcome(of_arms) for name, of_arms in scores.items()}
     found = []
-    for right, title in OUTCOMES.items():
-        mine = [name for name, pair in scores.items() if tuple(score >= RIGHT for score in pair) == right]
+    for outcome, title in _outcomes(titles).items():
+        clear = {name: how for name, (kind, how) in turned_out.items() if kind == outcome}
 
-        def clearness(name: str, right: tuple[bool, bool] = right) -> tuple[float, str]:
-            inwards = sum(s if good else -s for s, good in zip(scores[name], right, strict=True))
-            return -inwards, digests.of_bytes(name.encode())
+        def order(name: str, clear: Mapping[str, float] = clear) -> tuple[float, str]:
+            return -clear[name], digests.of_bytes(name.encode())
 
-        found.append((title, len(mine), len(mine) / len(scores), min(mine, key=clearness, default=None)))
+        found.append((title, len(clear), len(clear) / len(scores), min(clear, key=order, default=None)))
     return found
 
 
+def _outcome(scores: Sequence[float]) -> tuple[tuple[bool, bool], float]:
+    """(baseline right, the others right), and how clearly; others that differ count as not like the baseline.
+
+    So every example has one outcome: all arms are right, all are wrong, or the baseline is wrong where
+    another is right, or right where another is wrong.
+    """
+    baseline, *others = scores
+    if min(scores) >= RIGHT:
+        return (True, True), sum(scores)
+    if max(scores) < RIGHT:
+        return (False, False), -sum(scores)
+    if baseline < RIGHT:
+        return (False, True), max(others) - baseline
+    return (True, False), baseline - min(others)
+
+
+def _outcomes(titles: Sequence[str]) -> dict[tuple[bool, bool], str]:
+    """What the outcomes are called; ``titles`` are the arms'."""
+    baseline, *others = (title.lower().replace("captions only", "captions-only") for title in titles)
+    if not others:
+        return {(True, True): "Right", (False, False): "Wrong"}
+    two = len(others) == 1
+    return {
+        (True, True): "Both right" if two else "All right",
+        (False, True): f"Only {others[0]} right" if two else f"Right, but not with {baseline}",
+        (True, False): f"Only {baseline} right" if two else f"Wrong in an arm, but not with {baseline}",
+        (False, False): "Both wrong" if two else "All wrong",
+    }
+
+
 def _answer_example(
-    answers: Mapping[str, Mapping[str, Any]], images: Mapping[str, Mapping[str, Any]], root: Path
+    answers: Mapping[str, Mapping[str, Any]],
+    images: Mapping[str, Mapping[str, Any]],
+    root: Path,
+    looks: Looks,
 ) -> dict[str, Any]:
-    any_answer = answers[ARMS[0]]
+    any_answer = next(iter(answers.values()))
     picture = drawing.picture_of(images[any_answer["image_id"]], root)
     boxes = [
-        (answer["predicted_box"], rgb(ARM_COLOURS[arm]))
+        (answer["predicted_box"], rgb(looks[arm].colour))
         for arm, answer in answers.items()
         if answer["predicted_box"]
     ]

@@ -7,49 +7,61 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pipeline.report import arms
 from pipeline.report.comparison import Row
 from pipeline.report.inputs import Inputs
-from pipeline.report.style import ARM_TITLES, ARMS, MINUS, floor_title, interval, number
+from pipeline.report.style import MINUS, floor_title, interval, number
 from pipeline.tables.metrics import Estimate, Estimates
 
-HEAD = ("Metric", *(ARM_TITLES[arm] for arm in ARMS), "Difference", "Floors", "Ceiling", "n")
 _LATEX = {"\\": r"\textbackslash{}", **{sign: f"\\{sign}" for sign in "&%$#_{}"}, "~": r"\textasciitilde{}"}
 
 
 def metrics_json(inputs: Inputs, rows: Sequence[Row]) -> str:
-    """``{arms, references, pretrained, differences}``, each ``{..: {metric key: estimate}}``."""
-    differences = {row.metric.key: row.difference for row in rows if row.difference is not None}
+    """``{arms, references, pretrained, differences}``, each ``{..: {metric key: estimate}}``.
+
+    The first arm is the baseline; ``differences`` are each other arm minus it.
+    """
+    differences: dict[str, Estimates] = {arm: {} for arm in list(inputs.arms)[1:]}
+    for row in rows:
+        for arm, difference in row.differences.items():
+            differences[arm][row.metric.key] = difference.estimate
     content = {
         "arms": {arm: _plain(values) for arm, values in inputs.arms.items()},
         "references": {name: _plain(inputs.references[name]) for name in sorted(inputs.references)},
         "pretrained": {arm: _plain(values) for arm, values in inputs.pretrained.items()},
-        "differences": _plain(differences),
+        "differences": {arm: _plain(values) for arm, values in differences.items()},
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table in Markdown: shares in per cent, 95 % intervals in brackets."""
-    lines = ["| " + " | ".join(HEAD) + " |", "| --- " + "| ---: " * (len(HEAD) - 1) + "|"]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row)) + " |" for row in rows]
+    names = _arms(rows)
+    head = _head(names)
+    lines = ["| " + " | ".join(head) + " |", "| --- " + "| ---: " * (len(head) - 1) + "|"]
+    for row in rows:
+        cells = (cell.replace("|", "\\|") for cell in _cells(row, names))
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def latex(rows: Sequence[Row]) -> str:
     """The table in LaTeX (booktabs): shares in per cent, 95 % intervals in brackets."""
+    names = _arms(rows)
+    head = _head(names)
     body = []
     group = ""
     for row in rows:
         if group and row.metric.group != group:
             body.append(r"\addlinespace")
         group = row.metric.group
-        body.append(" & ".join(_tex(cell) for cell in _cells(row)) + r" \\")
+        body.append(" & ".join(_tex(cell) for cell in _cells(row, names)) + r" \\")
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
-            r"\begin{tabular}{l" + "r" * (len(HEAD) - 1) + "}",
+            r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}",
             r"\toprule",
-            " & ".join(_tex(title) for title in HEAD) + r" \\",
+            " & ".join(_tex(title) for title in head) + r" \\",
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -59,16 +71,30 @@ def latex(rows: Sequence[Row]) -> str:
     )
 
 
-def _cells(row: Row) -> list[str]:
+def _arms(rows: Sequence[Row]) -> list[str]:
+    """The arms of the rows: the longest row has them all, in their order."""
+    return max((list(row.arms) for row in rows), key=len, default=[])
+
+
+def _head(names: Sequence[str]) -> list[str]:
+    baseline, *others = names or [""]
+    titles = [arms.title(arm) for arm in names]
+    apart = [f"{arms.title(arm)} \N{MINUS SIGN} {arms.title(baseline).lower()}" for arm in others]
+    return ["Metric", *titles, *(apart if len(apart) > 1 else ["Difference"]), "Floors", "Ceiling", "n"]
+
+
+def _cells(row: Row, names: Sequence[str]) -> list[str]:
     metric = row.metric
     title = f"{metric.group}: {metric.title}" + (", %" if metric.unit == "share" else "")
-    arms = [_with_interval(row, row.arms.get(arm)) for arm in ARMS]
+    values = [_with_interval(row, row.arms.get(arm)) for arm in names]
+    found = [row.differences.get(arm) for arm in names[1:]] or [None]
+    differences = [_with_interval(row, one.estimate if one else None, signed=True) for one in found]
     floors = "; ".join(
         f"{floor_title(name)} {number(floor.value, metric)}" for name, floor in row.floors.items()
     )
     ceiling = number(row.ceiling.value, metric) if row.ceiling else ""
     examples = str(max(mine.n for mine in row.arms.values()))
-    return [title, *arms, _with_interval(row, row.difference, signed=True), floors, ceiling, examples]
+    return [title, *values, *differences, floors, ceiling, examples]
 
 
 def _with_interval(row: Row, estimate: Estimate | None, signed: bool = False) -> str:

@@ -14,6 +14,7 @@ rejected. ``data/study.json``: the study over seeds (optional).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,16 @@ import pyarrow as pa
 import pyarrow.csv
 
 from pipeline.errors import UserError
-from pipeline.report.style import ARMS
 from pipeline.tables import dataset
 from pipeline.tables.metrics import Estimate, Estimates
 
 References = dict[str, Estimates]
-RUNS = ("encoder", "language_model", *(f"{kind}-{arm}" for kind in ("pretrain", "finetune") for arm in ARMS))
 STAGES = ("ingest", "parse", "ground", "patch_words")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that the report shows, read once."""
+    """Everything that the report shows, read once. Arms stand in one order, the baseline first."""
 
     arms: dict[str, Estimates]
     pretrained: dict[str, Estimates]
@@ -47,36 +46,41 @@ class Inputs:
     study: dict[str, Any] | None
 
 
-def read(data: Path) -> Inputs:
-    """Read the inputs.
+def read(data: Path, arms: Sequence[str]) -> Inputs:
+    """Read the inputs of some arms.
 
     Raises:
         UserError: something that the report cannot do without is missing or cut short; the message names
             the stage that makes it.
     """
     evaluation = data / "evaluation"
-    arms = {arm: _estimates(evaluation / arm / "metrics.json", f"evaluate@{arm}") for arm in ARMS}
+    estimates = {arm: _estimates(evaluation / arm / "metrics.json", f"evaluate@{arm}") for arm in arms}
     references = {
         name: _as_estimates(values, evaluation / "references" / "metrics.json", "references")
         for name, values in _json(evaluation / "references" / "metrics.json", "references").items()
     }
-    for arm in ARMS:
+    for arm in arms:
         blind = evaluation / arm / "no_image.json"
         if blind.exists():
             references[f"no image: {arm}"] = _estimates(blind, f"evaluate@{arm}")
-    pretrained = {arm: evaluation / arm / "pretrained.json" for arm in ARMS}
+    pretrained = {arm: evaluation / arm / "pretrained.json" for arm in arms}
+    runs = [f"{kind}-{arm}" for kind in ("pretrain", "finetune") for arm in arms]
     study = data / "study.json"
     return Inputs(
-        arms=arms,
+        arms=estimates,
         pretrained={
             arm: _estimates(path, f"evaluate@{arm}") for arm, path in pretrained.items() if path.exists()
         },
         references=references,
-        measures=_optional(evaluation, "measures"),
-        measures_pretrained=_optional(evaluation, "measures_pretrained"),
-        predictions={arm: _dataset(evaluation / arm / "predictions", f"evaluate@{arm}") for arm in ARMS},
-        maps={arm: _dataset(evaluation / arm / "similarity_maps", f"evaluate@{arm}") for arm in ARMS},
-        curves={run: _curve(path) for run in RUNS if (path := data / "curves" / f"{run}.csv").exists()},
+        measures=_optional(evaluation, arms, "measures"),
+        measures_pretrained=_optional(evaluation, arms, "measures_pretrained"),
+        predictions={arm: _dataset(evaluation / arm / "predictions", f"evaluate@{arm}") for arm in arms},
+        maps={arm: _dataset(evaluation / arm / "similarity_maps", f"evaluate@{arm}") for arm in arms},
+        curves={
+            run: _curve(path)
+            for run in ("encoder", "language_model", *runs)
+            if (path := data / "curves" / f"{run}.csv").exists()
+        },
         summaries={
             stage: _json(path, stage)
             for stage in STAGES
@@ -121,9 +125,9 @@ def _dataset(folder: Path, stage: str) -> pa.Table:
     return dataset.read(folder)
 
 
-def _optional(evaluation: Path, name: str) -> dict[str, pa.Table]:
-    """A dataset of both arms; nothing where either lacks it."""
-    folders = {arm: evaluation / arm / name for arm in ARMS}
+def _optional(evaluation: Path, arms: Sequence[str], name: str) -> dict[str, pa.Table]:
+    """A dataset of all arms; nothing where one lacks it."""
+    folders = {arm: evaluation / arm / name for arm in arms}
     whole = all(folder.is_dir() for folder in folders.values())
     return {arm: dataset.read(folder) for arm, folder in folders.items()} if whole else {}
 

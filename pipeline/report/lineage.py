@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.params import Params
-from pipeline.report.style import ARMS
 from pipeline.tables import dataset, digests
 
 DATASETS = ("images", "captions", "objects", "conversations", "phrases", "regions", "patch_words")
-COMMANDS = (
-    ("the datasets", "dvc repro ingest parse ground patch_words"),
-    ("the vision encoder and the language model", "dvc repro encoder language_model"),
-    ("an arm", "dvc repro finetune@caption finetune@patch_aligned"),
-    ("the numbers of the arms", "dvc repro evaluate@caption evaluate@patch_aligned"),
-    ("floors and ceiling", "dvc repro references"),
-    ("the audit of an annotation source", "dvc repro audit@dataset"),
-    ("this page, metrics.json and the tables", "dvc repro report"),
-    ("the study over seeds", "make study"),
-    ("more phrases on their patches", "patchwords overlays --count 12"),
-)
+
+
+def commands(arms: Sequence[str]) -> list[tuple[str, str]]:
+    """What can be made again, and the command that does."""
+    return [
+        ("the datasets", "dvc repro ingest parse ground patch_words"),
+        ("the vision encoder and the language model", "dvc repro encoder language_model"),
+        ("an arm", f"dvc repro {' '.join(f'finetune@{arm}' for arm in arms)}"),
+        ("the numbers of the arms", f"dvc repro {' '.join(f'evaluate@{arm}' for arm in arms)}"),
+        ("floors and ceiling", "dvc repro references"),
+        ("the audit of an annotation source", "dvc repro audit@dataset"),
+        ("this page, metrics.json and the tables", "dvc repro report"),
+        ("the study over seeds", "make study"),
+        ("more phrases on their patches", "patchwords overlays --count 12"),
+    ]
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,10 @@ class Origin:
     params: str
 
 
-def origins(data: Path) -> list[Origin]:
+def origins(data: Path, arms: Sequence[str]) -> list[Origin]:
     """Every dataset that is there, digested."""
     folders = {name: data / name for name in DATASETS}
-    for arm in ARMS:
+    for arm in arms:
         for name in ("predictions", "similarity_maps"):
             folders[f"{name} ({arm})"] = data / "evaluation" / arm / name
     return [

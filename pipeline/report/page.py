@@ -10,9 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.params import Params
+from pipeline.params import ArmParams, Params
 from pipeline.report import (
     answer,
+    arms,
     audit,
     comparison,
     examples,
@@ -36,7 +37,7 @@ def make(data: Path, params: Params) -> dict[Path, str]:
     Raises:
         UserError: something that the report cannot do without is missing; the message names the stage.
     """
-    found = inputs.read(data)
+    found = inputs.read(data, params.arms)
     rows = comparison.final_rows(found, params.evaluate.bootstrap, params.seed)
     folder = data / "report"
     return {
@@ -52,6 +53,10 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
     study = comparison.study_rows(found.study) if found.study else []
     seeds = found.study["seeds"] if found.study else None
     decisive = study or rows
+    looks = arms.looks(params.arms)
+    # The study may have run other arms; those that both have look alike.
+    all_looks = arms.looks([*params.arms, *(found.study["arms"] if found.study else [])])
+    study_looks = {arm: all_looks[arm] for arm in found.study["arms"]} if found.study else {}
     environment = Environment(
         loader=PackageLoader("pipeline.report", "."),
         autoescape=True,
@@ -60,35 +65,41 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
         lstrip_blocks=True,
     )
     environment.globals.update(
-        arms=style.ARMS, arm_titles=style.ARM_TITLES, strip=strips.strip, change=answer.change, svg=Markup
+        looks=looks,
+        study_looks=study_looks,
+        all_looks=all_looks,
+        strip=strips.strip,
+        change=answer.change,
+        svg=Markup,
     )
     environment.filters.update(
-        number=style.number, interval=style.interval, css=lambda name: name.replace("_", "-"), count=_count,
+        number=style.number, interval=style.interval, told=_told, count=_count,
         sentence=lambda text: text.replace("_", " "), floor=style.floor_title,
     )  # fmt: skip
     return environment.get_template("page.html.j2").render(
+        settings_of_arms={arm: params.arm(arm) for arm in params.arms},
         answer=answer.answer(decisive, seeds),
         verdicts=answer.sorted_out(decisive),
         study=found.study,
         study_groups=_groups(study),
         study_pretrained_groups=_groups(comparison.study_pretrained_rows(found.study) if found.study else []),
-        study_plots=plots.study_curves(found.study.get("curves") or {}) if found.study else [],
+        study_plots=plots.study_curves(found.study.get("curves") or {}, all_looks) if found.study else [],
         groups=_groups(rows),
         pretrained_groups=_groups(
             comparison.pretrained_rows(
                 found, _before_training(found.references), params.evaluate.bootstrap, params.seed
             )
         ),
-        curves=plots.curves(found.curves),
+        curves=plots.curves(found.curves, looks),
         phrases=examples.phrase_examples(data, root, found.maps, params.report.examples),
-        answers=examples.answer_examples(data, root, found.predictions),
+        answers=examples.answer_examples(data, root, found.predictions, looks),
         audit=audit.section(data, root, params.audit.sources),
         coverage_gradient=_gradient(overlays.COVERAGE_MAP),
         similarity_gradient=_gradient(overlays.SIMILARITY_MAP),
         stages=[_stage(name, summary) for name, summary in found.summaries.items()],
         settings=lineage.settings(params),
-        origins=lineage.origins(data),
-        commands=lineage.COMMANDS,
+        origins=lineage.origins(data, params.arms),
+        commands=lineage.commands(params.arms),
     )
 
 
@@ -117,6 +128,16 @@ def _stage(name: str, summary: dict[str, Any]) -> dict[str, Any]:
 def _gradient(name: str) -> str:
     """A colour map as a CSS gradient."""
     return ", ".join("#" + bytes(colour).hex() for colour in overlays.scale_colours(name, 9))
+
+
+def _told(arm: ArmParams, first: bool) -> str:
+    """What an arm does, to stand behind its name."""
+    if arm.loss == "none":
+        return "trains it on captions alone"
+    also = "trains it on captions and" if first else "also"
+    if arm.loss == "cosine":
+        return f"{also} pulls each patch towards the words for what it shows"
+    return f"{also} has the patch loss “{arm.loss.replace('_', ' ')}”"
 
 
 def _count(number: int) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from pipeline.report.style import ARM_COLOURS, ARMS
+from pipeline.report.arms import Looks
 from pipeline.tables.metrics import BY_KEY
 
 INK, MUTED, LINE, LONE = "#1c1e22", "#686c74", "#d9dbe0", "#4f5d75"
@@ -23,11 +23,11 @@ _THEME = {
     MUTED: "var(--muted)",
     LINE: "var(--line)",
     LONE: "var(--lone)",
-    **{colour: f"var(--{arm.replace('_', '-')})" for arm, colour in ARM_COLOURS.items()},
 }
+_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "down": "v"}
 KINDS = {
-    "encoder": "Shared by both arms",
-    "language_model": "Shared by both arms",
+    "encoder": "Shared by the arms",
+    "language_model": "Shared by the arms",
     "pretrain": "Pre-training of the projector",
     "finetune": "Fine-tuning",
 }
@@ -60,8 +60,8 @@ class Line:
     high: np.ndarray | None = None
 
 
-def curves(runs: Mapping[str, pa.Table]) -> dict[str, list[Plot]]:
-    """Plots by kind of training: a plot for each measured column, both arms in it."""
+def curves(runs: Mapping[str, pa.Table], looks: Looks) -> dict[str, list[Plot]]:
+    """Plots by kind of training: a plot for each measured column, all arms in it."""
     grouped: dict[str, list[Plot]] = {}
     for kind, title in KINDS.items():
         mine = {name: table for name, table in runs.items() if name.partition("-")[0] == kind}
@@ -75,12 +75,14 @@ def curves(runs: Mapping[str, pa.Table]) -> dict[str, list[Plot]]:
                 if kind in LOSSES and column == "loss":
                     label, measure = LOSSES[kind], "nats" if kind == "encoder" else measure
                 scaled = [Line(one.arm, one.steps, one.values * factor) for one in lines]
-                plot = Plot(label, draw(scaled, label, measure, f"{kind}.{column}"))
+                plot = Plot(label, draw(scaled, label, measure, f"{kind}.{column}", looks))
                 grouped.setdefault(title, []).append(plot)
     return grouped
 
 
-def study_curves(tasks: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> list[Plot]:
+def study_curves(
+    tasks: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], looks: Looks
+) -> list[Plot]:
     """Plots of the study: ``{metric key: {arm: {step, value, low, high}}}``, lists of one length each."""
     plots = []
     for key, arms in tasks.items():
@@ -89,11 +91,11 @@ def study_curves(tasks: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]
         for arm, of_arm in arms.items():
             steps, value, low, high = (np.asarray(of_arm[name]) for name in ("step", "value", "low", "high"))
             lines.append(Line(arm, steps, value * factor, low * factor, high * factor))
-        plots.append(Plot(label, draw(lines, label, measure, f"study.{key}")))
+        plots.append(Plot(label, draw(lines, label, measure, f"study.{key}", looks)))
     return plots
 
 
-def draw(lines: Sequence[Line], title: str, measure: str, salt: str) -> str:
+def draw(lines: Sequence[Line], title: str, measure: str, salt: str, looks: Looks) -> str:
     """One plot as an SVG element. ``salt`` keeps the ids of several plots on a page apart, and fixed."""
     settings: dict[Any, Any] = {
         "svg.hashsalt": salt,
@@ -109,7 +111,7 @@ def draw(lines: Sequence[Line], title: str, measure: str, salt: str) -> str:
         figure = Figure(figsize=(4.2, 2.5), layout="constrained")
         axes = figure.subplots()
         for line in lines:
-            _draw_line(axes, line)
+            _draw_line(axes, line, looks)
         axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=8)
         axes.set_xlabel("optimiser steps")
         axes.set_ylabel(measure)
@@ -121,16 +123,17 @@ def draw(lines: Sequence[Line], title: str, measure: str, salt: str) -> str:
         axes.margins(x=0.02)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _for_page(buffer.getvalue(), title)
+    return _for_page(buffer.getvalue(), title, looks)
 
 
-def _draw_line(axes: matplotlib.axes.Axes, line: Line) -> None:
-    colour = ARM_COLOURS.get(line.arm or "", LONE)
+def _draw_line(axes: matplotlib.axes.Axes, line: Line, looks: Looks) -> None:
+    look = looks.get(line.arm or "")
+    colour = look.colour if look else LONE
     few = len(line.steps) <= 30
     if line.low is not None and line.high is not None:
         axes.fill_between(line.steps, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
     if few:
-        marker = "o" if line.arm != "patch_aligned" else "s"
+        marker = _MARKERS[look.mark] if look else "o"
         axes.plot(line.steps, line.values, color=colour, linewidth=1.6, marker=marker, markersize=3.5)
     else:
         axes.plot(line.steps, line.values, color=colour, linewidth=0.6, alpha=0.3)
@@ -143,8 +146,7 @@ def _line(name: str, table: pa.Table, column: str) -> Line | None:
     steps = table["step"].to_numpy().astype(np.float64)
     values = table[column].to_numpy().astype(np.float64)
     there = np.isfinite(values)
-    arm = name.partition("-")[2]
-    return Line(arm if arm in ARMS else None, steps[there], values[there]) if there.any() else None
+    return Line(name.partition("-")[2] or None, steps[there], values[there]) if there.any() else None
 
 
 def _described(column: str) -> tuple[str, str, float]:
@@ -176,7 +178,7 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     return (total[last] - total[first]) / (last - first)
 
 
-def _for_page(svg: str, title: str) -> str:
+def _for_page(svg: str, title: str, looks: Looks) -> str:
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"/>', "", body)
@@ -186,6 +188,7 @@ def _for_page(svg: str, title: str) -> str:
         r' width="[\d.]+pt" height="[\d.]+pt"| height="[\d.]+pt"| width="[\d.]+pt"', "", body, count=2
     )
     body = re.sub(r"'DejaVu Sans'[^;\"]*", "inherit", body)
-    for plain, variable in _THEME.items():
+    colours = {look.colour: f"var(--{look.css})" for look in looks.values()}
+    for plain, variable in (_THEME | colours).items():
         body = body.replace(plain, variable)
     return body.replace("<svg", f'<svg role="img" aria-label="{title} by optimiser step"', 1).strip()

@@ -1,4 +1,4 @@
-"""A metric at a glance: both arms with their intervals on one axis, floors and ceiling as ticks."""
+"""A metric at a glance: the arms with their intervals on one axis, floors and ceiling as ticks."""
 
 from __future__ import annotations
 
@@ -6,43 +6,51 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
+from pipeline.report.arms import Looks
 from pipeline.report.comparison import Row, name_of_arm
-from pipeline.report.style import ARM_TITLES, number
+from pipeline.report.style import number
 
-WIDTH, HEIGHT, PAD = 200, 34, 6
-LANES = {"caption": 11, "patch_aligned": 23}
+WIDTH, PAD = 200, 6
+TOP, LANE = 11, 12
+"""The first arm's height above the next edge, and what lies between two arms."""
 
 
-def strip(row: Row) -> Markup:
-    """The row as an SVG element: dots with intervals in the arms' colours, floors dashed, ceiling solid.
+def strip(row: Row, looks: Looks) -> Markup:
+    """The row as an SVG element: marks with intervals in the arms' colours, floors dashed, ceiling solid.
 
     Shares run from 0 to 100 %; other numbers from the smallest to the largest value shown (or 0).
     """
     low, high = _limits(row)
+    lanes = {arm: TOP + LANE * place for place, arm in enumerate(looks)}
+    height = TOP + LANE * len(looks) - 1
 
     def x(value: float) -> float:
         share = (min(max(value, low), high) - low) / (high - low)
         return round(PAD + share * (WIDTH - 2 * PAD), 1)
 
-    parts = [f'<line class="axis" x1="{PAD}" x2="{WIDTH - PAD}" y1="{HEIGHT - 3}" y2="{HEIGHT - 3}"/>']
+    parts = [f'<line class="axis" x1="{PAD}" x2="{WIDTH - PAD}" y1="{height - 3}" y2="{height - 3}"/>']
     for name, floor in row.floors.items():
         tone = name_of_arm(name)
-        at, (top, bottom) = x(floor.value), _span(tone)
-        kind = f"floor {_class(tone)}" if tone else "floor"
+        at = x(floor.value)
+        # Over all lanes, or over its own arm's.
+        top, bottom = (lanes[tone] - 6, lanes[tone] + 6) if tone in looks else (2, height - 3)
+        kind = f"floor {looks[tone].css}" if tone in looks else "floor"
         parts.append(_tick(kind, at, top, bottom, f"{name}: {number(floor.value, row.metric)}"))
     if row.ceiling:
         label = f"ceiling: {number(row.ceiling.value, row.metric)}"
-        parts.append(_tick("ceiling", x(row.ceiling.value), 2, HEIGHT - 3, label))
+        parts.append(_tick("ceiling", x(row.ceiling.value), 2, height - 3, label))
     for arm, mine in row.arms.items():
-        y = LANES[arm]
+        y = lanes[arm]
         parts.append(
-            f'<g class="{_class(arm)}"><line x1="{x(mine.low)}" x2="{x(mine.high)}" y1="{y}" y2="{y}"/>'
-            + _mark(arm, x(mine.value), y)
+            f'<g class="{looks[arm].css}"><line x1="{x(mine.low)}" x2="{x(mine.high)}" y1="{y}" y2="{y}"/>'
+            + _mark(looks[arm].mark, x(mine.value), y)
             + "</g>"
         )
-    label = "; ".join(f"{ARM_TITLES[arm]} {number(mine.value, row.metric)}" for arm, mine in row.arms.items())
+    label = "; ".join(
+        f"{looks[arm].title} {number(mine.value, row.metric)}" for arm, mine in row.arms.items()
+    )
     return Markup(
-        f'<svg class="strip" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+        f'<svg class="strip" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">'
         + "".join(parts)
         + "</svg>"
     )
@@ -56,25 +64,24 @@ def _limits(row: Row) -> tuple[float, float]:
     return low, max((1.05 * max(one.high for one in shown)), low + 1e-6)
 
 
-def _span(arm: str | None) -> tuple[int, int]:
-    """Top and bottom of a floor's tick: over both lanes, or over its own arm's."""
-    return (2, HEIGHT - 3) if arm is None else (LANES[arm] - 6, LANES[arm] + 6)
-
-
 def _tick(kind: str, x: float, top: int, bottom: int, label: str) -> str:
     line = f'<line class="{kind}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}">'
     return f"{line}<title>{escape(label)}</title></line>"
 
 
-def _mark(arm: str, x: float, y: int) -> str:
-    """A dot, or a square for the patch-aligned arm: told apart without colour too."""
-    if arm == "patch_aligned":
+def _mark(mark: str, x: float, y: int) -> str:
+    """One of `arms.MARKS`: arms are told apart without colour too."""
+    if mark == "circle":
+        return f'<circle cx="{x}" cy="{y}" r="4"/>'
+    if mark == "square":
         return f'<rect x="{x - 3.5:.1f}" y="{y - 3.5}" width="7" height="7"/>'
-    return f'<circle cx="{x}" cy="{y}" r="4"/>'
-
-
-def _class(arm: str) -> str:
-    return arm.replace("_", "-")
+    corners = {
+        "triangle": ((0, -4.5), (4.5, 3.5), (-4.5, 3.5)),
+        "diamond": ((0, -5), (5, 0), (0, 5), (-5, 0)),
+        "down": ((0, 4.5), (4.5, -3.5), (-4.5, -3.5)),
+    }[mark]
+    points = " ".join(f"{x + right:.1f},{y + down}" for right, down in corners)
+    return f'<polygon points="{points}"/>'
 
 
 def bars(values: Sequence[float]) -> list[float]:

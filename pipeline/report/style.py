@@ -1,16 +1,10 @@
-"""Names, order and colours of the arms, and how numbers are written: the same in every table and picture.
-
-The arms' colours are of the Okabe-Ito palette, which colour-blind readers can tell apart; the page gives
-each a lighter twin on a dark background.
-"""
+"""How numbers and references are written: the same in every table and picture."""
 
 from __future__ import annotations
 
+from pipeline.report import arms
 from pipeline.tables.metrics import Estimate, Metric
 
-ARMS = ("caption", "patch_aligned")
-ARM_TITLES = {"caption": "Captions only", "patch_aligned": "Patch-aligned"}
-ARM_COLOURS = {"caption": "#0072b2", "patch_aligned": "#d55e00"}
 CEILING = "scene in words"
 FEATURES = "encoder features"
 """What probes read from these is their ceiling."""
@@ -21,7 +15,7 @@ MINUS = "\u2212"
 def floor_title(reference: str) -> str:
     """A reference's name for reading: ``no image: caption`` becomes ``no image (captions only)``."""
     name, _, arm = reference.partition(": ")
-    return f"{name} ({ARM_TITLES.get(arm, arm).lower()})" if arm else name
+    return f"{name} ({arms.title(arm).lower()})" if arm else name
 
 
 def number(value: float, metric: Metric, signed: bool = False) -> str:

@@ -45,7 +45,7 @@ def cosine_patch_loss(
 
 
 PATCH_LOSSES = {"cosine": cosine_patch_loss}
-"""The forms that ``train.patch_loss.form`` names."""
+"""The patch losses that an arm's ``loss`` names."""
 
 
 def token_loss(

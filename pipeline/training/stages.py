@@ -1,7 +1,7 @@
 """The two stages of training of an arm, as functions of parameters, seed and folders.
 
-Arms differ in the loss and in nothing else: weights before the first step, data, order and steps are those
-of the seed.
+Arms (``train.arms``) differ in the loss and in nothing else: weights before the first step, data, order and
+steps are those of the seed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from pipeline.training import supervision, text
 from pipeline.training.batches import Collator
 from pipeline.training.runtime import DATA, WORK, prepare, publish
 from pipeline.training.trainer import train
-
-ARMS = ("caption", "patch_aligned")
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,11 @@ class Run:
         The folder's name carries the settings and what the stage reads, so a run that trains something else
         takes up no checkpoint of this one.
         """
-        settings = params.model_dump(mode="json", include={"train", "source", "seed"})
+        settings = [
+            params.model_dump(mode="json", include={"source", "seed"}),
+            params.train.model_dump(mode="json", exclude={"arms"}),
+            params.arm(self.arm).model_dump(mode="json"),
+        ]
         key = digests.of_value([settings, self.seed, *(digests.of_files(path) for path in inputs)])
         return WORK / "train" / self.root / f"{stage}-{self.arm}-{key}"
 
@@ -65,9 +67,10 @@ class Run:
 def command(stage: Callable[[Params, Run], None]) -> None:
     """Run a stage for the arm that the command line names, on ``params.yaml``."""
     parser = argparse.ArgumentParser(description=stage.__doc__)
-    parser.add_argument("--arm", choices=ARMS, required=True)
+    parser.add_argument("--arm", required=True, help="name of an arm of train.arms")
     arm = parser.parse_args().arm
     params = parameters.load()
+    params.arm(arm)  # there is such an arm
     prepare(params.seed, params.compute.threads)
     stage(params, Run(arm, params.seed))
 
@@ -89,12 +92,11 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     captions = dataset.read(DATA / "captions", ["image_id", "text"])
     captioned = captions["image_id"].to_pylist()
     features = feature_tables.load(DATA / "features", "train", only=captioned)
-    aligned = run.arm == "patch_aligned"
-    loss = params.train.patch_loss
+    arm = params.arm(run.arm)
     patches = None
-    if aligned:
+    if arm.loss != "none":
         patches = supervision.load(
-            DATA / "patch_words", features.image_ids, tokenizer, loss.words, features.patch_count
+            DATA / "patch_words", features.image_ids, tokenizer, arm.words, features.patch_count
         )
     settings = params.train.pretrain
     collator = Collator(
@@ -110,7 +112,7 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     before = encode(tokenizer, [chat.before_image])[0]
     read = [DATA / name for name in ("models/encoder", "models/language_model", "captions", "patch_words")]
     train(
-        model, collator, before, settings, loss if aligned else None,
+        model, collator, before, settings, arm if patches else None,
         run.work("pretrain", params, read), run.curve("pretrain"), run.seed, list(callbacks),
     )  # fmt: skip
     publish(lambda folder: llava.save(model, processor, folder), run.pretrained)

@@ -20,7 +20,7 @@ from transformers import (
 
 from pipeline.models import llava
 from pipeline.models.shared_prefix import read_prefix, read_turns
-from pipeline.params import OptimisationParams, PatchLossParams
+from pipeline.params import ArmParams, OptimisationParams
 from pipeline.training.batches import Collator, Schedule
 from pipeline.training.losses import PATCH_LOSSES, token_loss
 from pipeline.training.optimiser import MuonAdamW
@@ -30,13 +30,13 @@ LOG_EVERY = 10
 
 
 class PatchAlignedTrainer(Trainer):
-    """Minimises L_caption + beta * L_patch (Jiang et al., arXiv 2505.17316); the caption arm has beta = 0.
+    """Minimises L_caption + beta * L_patch (Jiang et al., arXiv 2505.17316); an arm without one has beta = 0.
 
     Batches are those of `pipeline.training.batches.Collator`: features of the frozen encoder, and turns.
     """
 
     def __init__(
-        self, *args, before_image: list[int], patch_loss: PatchLossParams | None, mean_over: str, **kwargs
+        self, *args, before_image: list[int], patch_loss: ArmParams | None, mean_over: str, **kwargs
     ) -> None:
         super().__init__(*args, **kwargs)
         self._mean_over = mean_over
@@ -59,7 +59,7 @@ class PatchAlignedTrainer(Trainer):
         self.parts.setdefault("caption_loss", []).append(caption.detach())
         loss = caption
         if self._patch_loss is not None:
-            patch = PATCH_LOSSES[self._patch_loss.form](
+            patch = PATCH_LOSSES[self._patch_loss.loss](
                 tokens_BND,
                 inputs["region_weights"],
                 cast(torch.Tensor, model.get_input_embeddings().weight),
@@ -172,7 +172,7 @@ def train(
     collator: Collator,
     before_image: list[int],
     settings: OptimisationParams,
-    patch_loss: PatchLossParams | None,
+    patch_loss: ArmParams | None,
     work: Path,
     curve: Path,
     seed: int,
@@ -185,7 +185,7 @@ def train(
         collator: makes batches of places of the schedule.
         before_image: token ids that stand before the image.
         settings: steps, batch, learning rate.
-        patch_loss: its form and weight; None for the caption arm and for fine-tuning.
+        patch_loss: the arm that has one; None for captions alone and for fine-tuning.
         work: folder for checkpoints, removed at the end.
         curve: CSV file of the learning curve.
         seed: of the data's order.

@@ -170,7 +170,8 @@ def test_settings_that_are_not_in_use_make_nothing_stale(project):
         ("patch_words.min_coverage", 0.5, {"patch_words"}),
         ("encoder.trained.steps", 7, {"encoder"}),
         ("language_model.trained.steps", 7, {"language_model"}),
-        ("train.patch_loss.beta", 7.0, {"pretrain@patch_aligned"}),
+        ("train.arms.patch_aligned.beta", 7.0, {"pretrain@patch_aligned", "report"}),
+        ("report.baseline", "patch_aligned", {"report"}),
         ("train.pretrain.steps", 7, {"pretrain@caption", "pretrain@patch_aligned"}),
         ("train.finetune.steps", 7, {"finetune@caption", "finetune@patch_aligned"}),
         ("evaluate.words", 7, {"references", "evaluate@caption", "evaluate@patch_aligned"}),
@@ -179,6 +180,13 @@ def test_settings_that_are_not_in_use_make_nothing_stale(project):
 )
 def test_a_setting_in_use_makes_stale_the_stages_that_use_it(project, key, value, expected):
     assert stale(project, (key, value)) == expected
+
+
+def test_a_new_arm_has_stages_of_its_own_and_makes_no_other_arm_s_stale(project):
+    arms = yaml.safe_load((project / "params.yaml").read_text())["train"]["arms"]
+    added = arms | {"weak": {"loss": "cosine", "beta": 0.1}}
+    new = {f"{stage}@weak" for stage in ("pretrain", "finetune", "evaluate")}
+    assert stale(project, ("train.arms", added)) == new | {"report"}
 
 
 CONSENSUS, TAGS = ("ground.source", "consensus"), ("ground.source", "tags")
@@ -247,4 +255,4 @@ def test_the_graph_fits_a_page(project):
         )
     finally:
         file.write_text(before)
-    assert max(len(line.rstrip()) for line in done.stdout.splitlines()) < 140
+    assert max(len(line.rstrip()) for line in done.stdout.splitlines()) < 160

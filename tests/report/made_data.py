@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import made_runs
@@ -24,10 +25,14 @@ SIDE, PATCH, GRID = 64, 8, 8
 COLOURS = {"red": (200, 40, 40), "blue": (40, 80, 200), "green": (40, 150, 70), "yellow": (230, 200, 40)}
 NOUNS = ("box", "crate", "block", "tile")
 MADE_FROM = Provenance("0123456789abcdef", {})
-LEVEL = {"caption": 0.39, "patch_aligned": 0.23}
+ARMS = ("caption", "patch_aligned")
+LEVEL = {"caption": 0.39}
+SHARPNESS = {"caption": 0.2}
 
 
-def make_project(folder: Path, scenes: int = 40, seed: int = 5, study: bool = True) -> Path:
+def make_project(
+    folder: Path, scenes: int = 40, seed: int = 5, study: bool = True, arms: Sequence[str] = ARMS
+) -> Path:
     """Write everything that the report reads below ``folder/data`` and return that."""
     data = folder / "data"
     rng = np.random.default_rng(seed)
@@ -39,13 +44,13 @@ def make_project(folder: Path, scenes: int = 40, seed: int = 5, study: bool = Tr
     for name, rows in tables.items():
         dataset.write_part(data / name, 0, schemas.from_rows(name, rows), name, MADE_FROM)
     write_encoder(data / "models" / "encoder")
-    for arm in ("caption", "patch_aligned"):
+    for arm in arms:
         _write_arm(data / "evaluation" / arm, arm, tables, np.random.default_rng([seed, len(arm)]))
     _write_references(data / "evaluation" / "references" / "metrics.json")
-    made_runs.write_curves(data / "curves", rng)
+    made_runs.write_curves(data / "curves", rng, arms)
     made_runs.write_summaries(data / "summaries")
     if study:
-        (data / "study.json").write_text(json.dumps(made_runs.study()))
+        (data / "study.json").write_text(json.dumps(made_runs.study(arms)))
     return data
 
 
@@ -166,13 +171,13 @@ def _predictions(arm: str, tables: dict[str, list[dict]], rng: np.random.Generat
     rows = []
     for region in tables["regions"]:
         name = next(p["text"] for p in tables["phrases"] if p["phrase_id"] == region["phrase_id"])[2:]
-        right = rng.random() < LEVEL[arm] + 0.2
+        right = rng.random() < LEVEL.get(arm, 0.23) + 0.2
         shift = rng.integers(-2, 3, 4) if right else rng.integers(10, 20, 4)
         guess = np.clip(np.asarray(region["box"]) + shift, 0, SIDE).astype(float)
         unread = rng.random() < 0.05
         common = {"image_id": region["image_id"], "box": None, "predicted_box": None, "kind": None}
         colour = name.split()[0]
-        answer = colour if rng.random() < LEVEL[arm] + 0.3 else "pink"
+        answer = colour if rng.random() < LEVEL.get(arm, 0.23) + 0.3 else "pink"
         caption = next(c["text"] for c in tables["captions"] if c["image_id"] == region["image_id"])
         rows += [
             {
@@ -201,7 +206,7 @@ def _predictions(arm: str, tables: dict[str, list[dict]], rng: np.random.Generat
 
 
 def _maps(arm: str, tables: dict[str, list[dict]], rng: np.random.Generator) -> list[dict]:
-    sharpness = {"caption": 0.2, "patch_aligned": 0.6}[arm]
+    sharpness = SHARPNESS.get(arm, 0.6)
     rows = []
     for row in tables["patch_words"]:
         coverage = np.zeros(GRID * GRID)
@@ -239,9 +244,11 @@ def _write_references(path: Path) -> None:
     path.write_text(json.dumps(content))
 
 
-def small_params() -> params.Params:
+def small_params(arms: Sequence[str] = ()) -> params.Params:
     """The committed parameters, with few resamples and few examples."""
     raw = params.load(Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
     raw["evaluate"]["bootstrap"] = 200
     raw["report"]["examples"] = 4
+    if arms:
+        raw["train"]["arms"] = {arm: {"loss": "none" if arm == "caption" else "cosine"} for arm in arms}
     return params.parse(raw)

@@ -1,12 +1,13 @@
 """Curves, counts and a study of a made project, in the exact formats of the stages."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 
-def write_curves(folder: Path, rng: np.random.Generator) -> None:
+def write_curves(folder: Path, rng: np.random.Generator, arms: Sequence[str]) -> None:
     folder.mkdir()
 
     def falling(steps: np.ndarray, start: float, end: float) -> np.ndarray:
@@ -16,7 +17,8 @@ def write_curves(folder: Path, rng: np.random.Generator) -> None:
         x = np.arange(0, steps, 5)
         lines = [f"{s},{v:.4f},0.001" for s, v in zip(x, falling(x, 4, 1), strict=True)]
         (folder / f"{run}.csv").write_text("\n".join(["step,loss,learning_rate", *lines, ""]))
-    for arm, low in (("caption", 0.8), ("patch_aligned", 0.2)):
+    for arm in arms:
+        low = 0.8 if arm == "caption" else 0.2
         x = np.arange(0, 200, 2)
         pairs = zip(x, falling(x, 3, 1.5), falling(x, 1, low), strict=True)
         lines = [f"{s},{c:.4f},{p:.4f}" for s, c, p in pairs]
@@ -43,18 +45,19 @@ def write_summaries(folder: Path) -> None:
         (folder / f"{stage}.json").write_text(json.dumps(summary))
 
 
-def study() -> dict:
+def study(arms: Sequence[str]) -> dict:
     def spread(value: float, half: float = 0.03) -> dict:
         return {"value": value, "low": value - half, "high": value + half, "n": 5}
 
-    def compared(values: dict[str, tuple[float, float]]) -> tuple[dict, dict]:
-        arms = {
-            arm: {key: spread(pair[place]) for key, pair in values.items()}
-            for place, arm in enumerate(("caption", "patch_aligned"))
-        }
-        return arms, {key: spread(aligned - caption) for key, (caption, aligned) in values.items()}
+    baseline, *others = arms
 
-    arms, differences = compared({
+    def compared(values: dict[str, tuple[float, float]]) -> tuple[dict, dict]:
+        found = {baseline: {key: spread(first) for key, (first, _) in values.items()}}
+        found |= {arm: {key: spread(second) for key, (_, second) in values.items()} for arm in others}
+        apart = {key: spread(second - first) for key, (first, second) in values.items()}
+        return found, dict.fromkeys(others, apart)
+
+    after, differences = compared({
         "alignment.top1": (0.44, 0.61), "captioning.objects": (0.486, 0.444),
         "referring.accuracy": (0.46, 0.47), "question.accuracy": (0.658, 0.654),
     })  # fmt: skip
@@ -62,14 +65,14 @@ def study() -> dict:
     steps = [400, 800, 1200, 1600]
     return {
         "command": "make study SEEDS=5", "commit": "0123abcd", "seeds": 5,
-        "arms": arms, "differences": differences,
+        "arms": after, "differences": differences,
         "references": {"random true box": {"referring.accuracy": spread(0.36)}},
         "pretrained": pretrained, "pretrained_differences": pretrained_differences,
         "curves": {
             "referring.accuracy": {
                 arm: {"step": steps, "value": [0.1, 0.2, 0.35, 0.46], "low": [0.08, 0.17, 0.32, 0.43],
                       "high": [0.12, 0.23, 0.38, 0.49]}
-                for arm in ("caption", "patch_aligned")
+                for arm in arms
             }
         },
     }  # fmt: skip

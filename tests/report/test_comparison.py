@@ -17,7 +17,7 @@ def row(
 ) -> comparison.Row:
     arms = {"caption": {key: exact(caption)}, "patch_aligned": {key: exact(aligned)}}
     references = {name.replace("_", " "): {key: exact(value)} for name, value in floors.items()}
-    return comparison.rows(arms, references, {key: difference})[0]
+    return comparison.rows(arms, references, {"patch_aligned": {key: difference}})[0]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def row(
 def test_the_verdict_follows_the_interval_and_the_metric_s_direction(
     key: str, low: float, high: float, verdict: str
 ) -> None:
-    assert row(0.5, 0.5, Estimate((low + high) / 2, low, high, 100), key).verdict == verdict
+    assert row(0.5, 0.5, Estimate((low + high) / 2, low, high, 100), key).verdict("patch_aligned") == verdict
 
 
 def test_measures_are_paired_by_metric_and_example() -> None:
@@ -49,7 +49,9 @@ def test_measures_are_paired_by_metric_and_example() -> None:
 
     caption = measures(cosine={"a": 0.1, "b": 0.9, "c": 0.5}, top1={"a": 1.0, "b": 0.0})
     aligned = measures(top1={"b": 1.0, "a": 1.0}, cosine={"b": 1.0, "a": 0.2})
-    found = comparison.paired_differences({"caption": caption, "patch_aligned": aligned}, 200, 0)
+    found = comparison.paired_differences({"caption": caption, "patch_aligned": aligned}, 200, 0)[
+        "patch_aligned"
+    ]
     cosine = found["alignment.cosine"]
     # Both differences are 0.1, though the values themselves lie 0.8 apart.
     assert (cosine.value, cosine.low, cosine.high, cosine.n) == (*[pytest.approx(0.1)] * 3, 2)
@@ -65,7 +67,7 @@ def test_without_paired_numbers_the_intervals_are_combined_as_independent() -> N
     assert (difference.low, difference.high) == (pytest.approx(0.25), pytest.approx(0.35))
     assert difference.n == 90
     arms = {"caption": {"question.accuracy": b}, "patch_aligned": {"question.accuracy": a}}
-    assert not comparison.rows(arms, {}, {})[0].paired
+    assert not comparison.rows(arms, {}, {})[0].differences["patch_aligned"].paired
 
 
 def test_differences_pair_the_examples_that_both_arms_answered_in_whatever_order() -> None:
@@ -81,7 +83,7 @@ def test_differences_pair_the_examples_that_both_arms_answered_in_whatever_order
     aligned = predictions({"c": 1, "b": 1, "only there": 0, "a": 1})
     found = comparison.paired_differences(
         comparison.scores({"caption": caption, "patch_aligned": aligned}), 200, 0
-    )
+    )["patch_aligned"]
     assert set(found) == {"question.accuracy"}
     assert found["question.accuracy"].value == pytest.approx(2 / 3)  # a +1, b 0, c +1
     assert found["question.accuracy"].n == 3
@@ -148,7 +150,10 @@ def test_without_referring_expressions_the_headline_says_so() -> None:
 
 def test_outcomes_count_every_example_once_and_show_the_clearest() -> None:
     scores = {"a": (1.0, 1.0), "b": (0.6, 0.7), "c": (0.0, 1.0), "d": (0.2, 0.0), "e": (0.0, 0.0)}
-    found = {title: (count, name) for title, count, _, name in examples._by_outcome(scores)}
+    found = {
+        title: (count, name)
+        for title, count, _, name in examples._by_outcome(scores, ["Captions only", "Patch-aligned"])
+    }
     assert found == {
         "Both right": (2, "a"),
         "Only patch-aligned right": (1, "c"),

@@ -5,7 +5,9 @@ import re
 import numpy as np
 import pyarrow as pa
 
-from pipeline.report import plots
+from pipeline.report import arms, plots
+
+LOOKS = arms.looks(["caption", "patch_aligned"])
 
 
 def table(**columns: list[float | None]) -> pa.Table:
@@ -18,31 +20,31 @@ def test_a_plot_for_each_measured_column_and_both_arms_in_it() -> None:
                                  **{"validation.referring.accuracy": [0.1, None, 0.3]})
         for arm in ("caption", "patch_aligned")
     }  # fmt: skip
-    made = plots.curves(runs)
+    made = plots.curves(runs, LOOKS)
     assert list(made) == ["Fine-tuning"]
     assert [plot.title for plot in made["Fine-tuning"]] == [
         "Loss",
         "Referring expressions: accuracy at IoU 0.5, validation",
     ]
     for plot in made["Fine-tuning"]:
-        assert "var(--caption)" in plot.svg
-        assert "var(--patch-aligned)" in plot.svg
+        assert "var(--arm-1)" in plot.svg
+        assert "var(--arm-2)" in plot.svg
 
 
 def test_a_column_without_a_value_makes_no_plot() -> None:
-    assert plots.curves({"encoder": table(step=[0, 1], loss=[None, None])}) == {}
+    assert plots.curves({"encoder": table(step=[0, 1], loss=[None, None])}, LOOKS) == {}
 
 
 def test_no_colour_but_the_page_s() -> None:
     line = plots.Line("caption", np.arange(50.0), np.arange(50.0), np.arange(50.0) - 1, np.arange(50.0) + 1)
-    svg = plots.draw([line], "Loss", "nats", "salt")
+    svg = plots.draw([line], "Loss", "nats", "salt", LOOKS)
     assert re.findall(r"(?:fill|stroke): #\w+", svg) == []
-    assert svg == plots.draw([line], "Loss", "nats", "salt")
+    assert svg == plots.draw([line], "Loss", "nats", "salt", LOOKS)
 
 
 def test_ids_of_two_plots_differ() -> None:
     def ids(salt: str) -> set[str]:
-        return set(re.findall(r'\bid="([^"]+)"', plots.draw([line], "Loss", "nats", salt)))
+        return set(re.findall(r'\bid="([^"]+)"', plots.draw([line], "Loss", "nats", salt, LOOKS)))
 
     line = plots.Line(None, np.arange(50.0), np.arange(50.0))
     assert not ids("a") & ids("b")

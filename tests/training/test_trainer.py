@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from pipeline.models import llava
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
-from pipeline.params import OptimisationParams, PatchLossParams, ProjectorParams
+from pipeline.params import ArmParams, OptimisationParams, ProjectorParams
 from pipeline.training import trainer
 from pipeline.training.batches import Collator
 from pipeline.training.features import Features
@@ -27,7 +27,7 @@ SETTINGS = OptimisationParams(
     steps=8, batch_images=2, turns=2, mean_over="tokens", learning_rate=0.02, warmup=0.25, weight_decay=0.01,
     save_every=3,
 )  # fmt: skip
-ALIGNED = PatchLossParams(form="cosine", beta=2.0, words="phrase")
+ALIGNED = ArmParams(loss="cosine", beta=2.0, words="phrase")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -186,7 +186,7 @@ def test_half_a_checkpoint_is_not_taken_up(tmp_path):
 
 def test_with_a_weight_of_zero_the_patch_arm_is_the_caption_arm(make, straight):
     _, caption = make(loss=None, supervised=False, name="caption")
-    _, zero = make(loss=PatchLossParams(form="cosine", beta=0.0, words="phrase"), name="zero")
+    _, zero = make(loss=ArmParams(loss="cosine", beta=0.0, words="phrase"), name="zero")
     assert changed(caption, zero) == set()
     assert changed(caption, straight[1])
 

@@ -1,9 +1,7 @@
-// Both arms' similarity maps of the phrase that is held, before and after fine-tuning.
+// The arms' similarity maps of the phrase that is held, before and after fine-tuning.
 
 import { ask, similarity } from "./api.js";
 import { h, percent } from "./dom.js";
-
-const ARMS = { caption: "Captions only", patch_aligned: "Patch-aligned" };
 
 export class Maps {
   constructor(found) {
@@ -41,11 +39,11 @@ export class Maps {
 const signed = (number) => number.toFixed(2).replace("-", "\u2212");
 
 function drawMap(map, phrase) {
-  const title = ARMS[map.arm] ?? map.arm;
+  const { title, mark, colours: [light, dark] } = map.arm;
   const peak = map.coverage[map.peak];
   return h("figure", { data: { map: map.name } },
     h("img", { src: similarity(phrase, map.name), alt: `Similarity map, ${title}`, loading: "lazy" }),
     h("figcaption", {},
-      h("span", { class: `arm ${map.arm.replace("_", "-")}` }, title),
+      h("span", { class: `arm ${mark}`, style: { color: `light-dark(${light}, ${dark})` } }, title),
       h("small", {}, peak > 0 ? `its most similar patch is covered ${percent(peak)}` : "its most similar patch lies beside the phrase")));
 }
