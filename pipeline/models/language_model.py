@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from pipeline.errors import UserError
-from pipeline.models import chat_template, pretrained
+from pipeline.models import chat_template, pretrained, weights
 from pipeline.models.chat import ChatFormat, special_tokens
 from pipeline.models.vocabulary import IMAGE
 from pipeline.params import TrainedLanguageModelParams
@@ -56,24 +56,23 @@ def build(
 
 
 def load(path: str | Path, template: str | None = None):
-    """A causal language model and its tokenizer from a folder, a hub name or a GGUF file (no remote code).
+    """A causal language model and its tokenizer, from whatever `weights.located` takes (no remote code).
 
     The tokenizer comes with what training needs of it: a padding token (its end of text where it has none), a
     chat template that takes images, and as its end of text the token that the template ends an answer with
     (instruction models that were never told otherwise end with another one).
 
     Args:
-        path: hub name, folder or GGUF file.
+        path: hub name, folder, GGUF file or package that carries one.
         template: name or file of a chat template, in place of the tokenizer's own.
 
     Raises:
         UserError: the path holds no causal language model, or one that LLaVA cannot be made of.
     """
-    file = Path(path)
-    gguf = file.suffix == ".gguf" and file.exists()
-    where, options = (file.parent, {"gguf_file": file.name}) if gguf else (path, {})
+    where, options = weights.located(path, "language_model.pretrained.path")
     what = "causal language model"
     model = pretrained.load("language_model", what, where, AutoModelForCausalLM, **options)
+    options.pop("quantization_config", None)  # the model's alone
     tokenizer = pretrained.load("language_model", what, where, AutoTokenizer, **options)
     check(model, path)
     if template:

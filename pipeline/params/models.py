@@ -64,7 +64,10 @@ class TrainedLanguageModelParams(Section):
 class PretrainedLanguageModelParams(Section):
     """A pretrained causal language model."""
 
-    path: str = Field(description="Hub name, folder or GGUF file of a transformers causal LM.")
+    path: str = Field(
+        description="Hub name or folder of a transformers causal LM, a GGUF file, or package:NAME for one"
+        " that a Python package carries."
+    )
     boxes: Literal["llava", "llava_padded", "qwen", "qwen_thousandths"] = Field(
         description="How it writes boxes (pipeline/models/boxes.py)."
     )

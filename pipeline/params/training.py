@@ -70,6 +70,9 @@ class OptimisationParams(Section):
         description="The answers' loss is a mean over tokens, as in LLaVA, or turns: short ones then count"
         " as much as long ones."
     )
+    optimiser: Literal["muon", "adamw"] = Field(
+        description="muon: Muon for hidden matrices and AdamW for the rest; adamw: AdamW for all, as in LLaVA."
+    )
     learning_rate: float = Field(gt=0, description="Peak learning rate; cosine decay.")
     warmup: Share = Field(description="Share of the steps that the learning rate rises in.")
     weight_decay: float = Field(ge=0)

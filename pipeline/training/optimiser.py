@@ -1,4 +1,4 @@
-"""Muon for the matrices inside a model, AdamW for the rest, as one optimiser."""
+"""Muon for the matrices inside a model, AdamW for the rest, as one optimiser; or AdamW for all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,27 @@ from torch.optim import AdamW, Muon, Optimizer
 ADAM_BETAS = (0.9, 0.95)
 OUTSIDE = ("embed", "lm_head")
 """Parts of names of matrices whose rows or columns are words or places: AdamW's, as Muon's author advises."""
+
+
+def build(name: str, model: nn.Module, learning_rate: float, weight_decay: float) -> Optimizer:
+    """The optimiser that ``optimiser`` of a training stage names, over what requires gradients.
+
+    Args:
+        name: ``muon`` for `MuonAdamW`; ``adamw`` for AdamW with the betas of transformers' Trainer, which
+            LLaVA's scripts use (0.9, 0.999), decaying matrices alone.
+        model: the model.
+        learning_rate, weight_decay: as the optimisers take them.
+    """
+    if name == "muon":
+        return MuonAdamW(model, learning_rate, weight_decay)
+    if name != "adamw":
+        raise ValueError(f"there is no optimiser {name!r}: use muon or adamw")
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return AdamW([group for group in groups if group["params"]], learning_rate)
 
 
 class MuonAdamW(Optimizer):

@@ -21,9 +21,9 @@ from transformers import (
 from pipeline.models import llava
 from pipeline.models.shared_prefix import read_prefix, read_turns
 from pipeline.params import ArmParams, OptimisationParams
+from pipeline.training import optimiser
 from pipeline.training.batches import Collator, Schedule
 from pipeline.training.losses import PATCH_LOSSES, token_loss
-from pipeline.training.optimiser import MuonAdamW
 from pipeline.training.runtime import Progress, autocast, device
 
 LOG_EVERY = 10
@@ -36,10 +36,17 @@ class PatchAlignedTrainer(Trainer):
     """
 
     def __init__(
-        self, *args, before_image: list[int], patch_loss: ArmParams | None, mean_over: str, **kwargs
+        self,
+        *args,
+        before_image: list[int],
+        patch_loss: ArmParams | None,
+        mean_over: str,
+        optimiser: str = "muon",
+        **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._mean_over = mean_over
+        self._optimiser = optimiser
         self._before_image = torch.tensor(before_image, dtype=torch.long)
         self._patch_loss = patch_loss
         self.parts: dict[str, list[torch.Tensor]] = {}
@@ -71,10 +78,12 @@ class PatchAlignedTrainer(Trainer):
         return loss
 
     def create_optimizer(self, *args, **kwargs):
-        """Muon and AdamW over what requires gradients."""
+        """The optimiser of the settings, over what requires gradients."""
         if self.optimizer is None:
             assert self.model is not None
-            self.optimizer = MuonAdamW(self.model, self.args.learning_rate, self.args.weight_decay)
+            self.optimizer = optimiser.build(
+                self._optimiser, self.model, self.args.learning_rate, self.args.weight_decay
+            )
         return self.optimizer
 
     def log(self, logs, *args, **kwargs) -> None:
@@ -221,6 +230,7 @@ def train(
         before_image=before_image,
         patch_loss=patch_loss,
         mean_over=settings.mean_over,
+        optimiser=settings.optimiser,
     )
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
