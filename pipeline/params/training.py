@@ -71,7 +71,8 @@ class OptimisationParams(Section):
         " as much as long ones."
     )
     optimiser: Literal["muon", "adamw"] = Field(
-        description="muon: Muon for hidden matrices and AdamW for the rest; adamw: AdamW for all, as in LLaVA."
+        "muon",
+        description="muon: Muon for hidden matrices, AdamW for the rest; adamw: AdamW for all, as in LLaVA.",
     )
     learning_rate: float = Field(gt=0, description="Peak learning rate; cosine decay.")
     warmup: Share = Field(description="Share of the steps that the learning rate rises in.")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon
 
-from pipeline.training.optimiser import ADAM_BETAS, BatchedMuon, MuonAdamW
+from pipeline.training.optimiser import ADAM_BETAS, BatchedMuon, MuonAdamW, build
 
 
 class Small(nn.Module):
@@ -200,3 +200,28 @@ def test_a_step_moves_both_kinds_by_a_like_amount():
     moved = [(a - b).square().mean().sqrt().item() for a, b in zip(weights(model), before, strict=True)]
     assert moved[1] == pytest.approx(0.01, rel=0.05)  # AdamW's first step is the learning rate
     assert 0.1 < moved[0] / moved[1] < 1
+
+
+def test_adamw_alone_is_torch_s_with_the_betas_of_trainer_and_decays_matrices_only():
+    ours, theirs = Small(), Small()
+    theirs.load_state_dict(ours.state_dict())
+    optimiser = build("adamw", ours, 0.02, weight_decay=0.5)
+    matrices = [p for p in theirs.parameters() if p.ndim > 1]
+    vectors = [p for p in theirs.parameters() if p.ndim < 2]
+    reference = AdamW(
+        [{"params": matrices, "weight_decay": 0.5}, {"params": vectors, "weight_decay": 0.0}],
+        lr=0.02, betas=(0.9, 0.999), eps=1e-8,
+    )  # fmt: skip
+    for model in (ours, theirs):
+        torch.manual_seed(3)
+        for p in model.parameters():
+            p.grad = torch.randn_like(p)
+    optimiser.step()
+    reference.step()
+    assert vectors and all(map(torch.equal, ours.parameters(), theirs.parameters()))
+
+
+def test_an_optimiser_is_known_by_name():
+    assert isinstance(build("muon", Small(), 0.02, 0.0), MuonAdamW)
+    with pytest.raises(ValueError, match="no optimiser 'sgd'"):
+        build("sgd", Small(), 0.02, 0.0)
