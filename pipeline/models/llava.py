@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from pipeline.models import adapters
 from pipeline.models import encoder as encoders
 from pipeline.models import language_model as language_models
 from pipeline.models.vocabulary import IMAGE
@@ -86,8 +87,8 @@ def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, folder
 
 
 def project(model: LlavaForConditionalGeneration, features_BNW: torch.Tensor) -> torch.Tensor:
-    """Vision tokens (B, N, D): encoder features through the projector."""
-    return model.model.multi_modal_projector(features_BNW)
+    """Vision tokens (B, N, D): encoder features through the projector, as the patch loss's adapter has it."""
+    return adapters.of(model).project(model, features_BNW)
 
 
 def decoder_of(model: LlavaForConditionalGeneration) -> PreTrainedModel:

@@ -59,9 +59,16 @@ def load(folder: Path, images: Sequence[str], tokenizer, words: str, patch_count
     Raises:
         UserError: the tables were made for another patch grid.
     """
-    number = {image: index for index, image in enumerate(images)}
     table = dataset.read(folder, ["image_id", "words", "grid", "patches", "coverage"])
     check_grid(table, patch_count, folder)
+    return of_table(table, images, tokenizer, words, patch_count)
+
+
+def of_table(
+    table: pa.Table, images: Sequence[str], tokenizer, words: str, patch_count: int
+) -> PatchSupervision:
+    """As `load`, of rows that are there already; their grids may differ and have ``patch_count`` at most."""
+    number = {image: index for index, image in enumerate(images)}
     owner = np.fromiter((number.get(i, -1) for i in table["image_id"].to_pylist()), np.int64, table.num_rows)
     order = np.argsort(owner, kind="stable")
     order = order[owner[order] >= 0]
