@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers import PreTrainedModel
 
 from pipeline.models import adapters
 from pipeline.models.language_model import word_embeddings
@@ -70,17 +71,20 @@ def patch_words(
         words: ``phrase`` takes all words of a phrase, ``head`` its head noun alone.
         params: as in the stage ``patch_words``.
     """
-    tables = [
-        dataset.read(data / name, columns)
-        for name, columns in (
-            ("images", ["image_id", "width", "height", "split"]),
-            ("phrases", ["phrase_id", "image_id", "text", "words"]),
-            ("regions", None),
-        )
-    ]
     chosen = pa.array(sorted(images))
-    tables = [table.filter(pc.is_in(table["image_id"], value_set=chosen)) for table in tables]
-    table = on_own_grids(model, processor, *tables, params=params)
+
+    def read(name: str, columns: list[str] | None = None) -> pa.Table:
+        table = dataset.read(data / name, columns)
+        return table.filter(pc.is_in(table["image_id"], value_set=chosen))
+
+    table = on_own_grids(
+        model,
+        processor,
+        read("images", ["image_id", "width", "height", "split"]),
+        read("phrases", ["phrase_id", "image_id", "text", "words"]),
+        read("regions"),
+        params,
+    )
     grids = np.asarray(table["grid"].to_pylist(), np.int64).reshape(-1, 2)
     most = int(grids.prod(1).max(initial=1))
     found = supervision.of_table(table, images, processor.tokenizer, words, most)
@@ -134,7 +138,7 @@ def patch_aligned_loss(
     patch = PATCH_LOSSES[form](
         tokens_BND,
         weights_BRN,
-        word_embeddings(inner),
+        word_embeddings(cast(PreTrainedModel, inner)),
         batch["region_words"].to(tokens_BND.device),
         int(batch["region_pad"]),
     )

@@ -30,8 +30,9 @@ class Adapter(ABC):
         """The module that gives the vision tokens as the language model will read them."""
 
     @abstractmethod
-    def tokens(self, output: Any, batch: Mapping[str, Any]) -> Sequence[torch.Tensor]:
-        """Each image's vision tokens (N, D), in the order of its grid: token ``row * columns + column``.
+    def tokens(self, output: Any, batch: Mapping[str, Any]) -> Sequence[torch.Tensor] | torch.Tensor:
+        """Each image's vision tokens (N, D), or those of all (B, N, D), in the order of the grid: token
+        ``row * columns + column``.
 
         Args:
             output: what `projector`'s module returned for the batch.
@@ -68,7 +69,7 @@ class Adapter(ABC):
         return stack(self.tokens(self.projector(model)(features), {}))
 
 
-def stack(tokens: Sequence[torch.Tensor]) -> torch.Tensor:
+def stack(tokens: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:
     """Vision tokens of several images as (B, N, D), zeros behind those of images with fewer."""
     if isinstance(tokens, torch.Tensor):
         return tokens
