@@ -44,6 +44,8 @@ class Row:
     """Each other arm minus the baseline, where both have the metric."""
     floors: dict[str, Estimate]
     ceiling: Estimate | None
+    unmeasured: str = ""
+    """Why no arm has it, in words; only where none has."""
 
     def verdict(self, arm: str) -> str:
         """Of an arm against the baseline: ``better``, ``worse`` or ``level`` (the interval includes zero).
@@ -78,13 +80,19 @@ def name_of_arm(reference: str) -> str | None:
     return reference.partition(": ")[2] or None
 
 
-def rows(arms: Mapping[str, Estimates], references: References, paired: Mapping[str, Estimates]) -> list[Row]:
-    """Rows of all metrics that an arm has, in the order of `METRICS`.
+def rows(
+    arms: Mapping[str, Estimates],
+    references: References,
+    paired: Mapping[str, Estimates],
+    unmeasured: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """Rows of all metrics that an arm has, or that have a reason for being in none, as `METRICS` orders them.
 
     Args:
         arms: estimates by arm, the baseline first.
         references: floors and ceiling.
         paired: by arm, what is known of its paired difference from the baseline.
+        unmeasured: by metric, why it was not measured.
     """
     found = []
     baseline, *others = arms or [""]
@@ -92,6 +100,8 @@ def rows(arms: Mapping[str, Estimates], references: References, paired: Mapping[
         mine = {arm: values[metric.key] for arm, values in arms.items() if metric.key in values}
         beside = {name: values[metric.key] for name, values in references.items() if metric.key in values}
         if not mine:
+            if unmeasured and metric.key in unmeasured:
+                found.append(Row(metric, {}, {}, {}, None, unmeasured[metric.key]))
             continue
         differences = {}
         for arm in others:
@@ -153,7 +163,7 @@ def final_rows(inputs: Inputs, resamples: int, seed: int) -> list[Row]:
     measured = paired_differences(inputs.measures, resamples, seed)
     arms = {*answered, *measured}
     paired = {arm: answered.get(arm, {}) | measured.get(arm, {}) for arm in arms}
-    return rows(inputs.arms, inputs.references, paired)
+    return rows(inputs.arms, inputs.references, paired, inputs.unmeasured)
 
 
 def pretrained_rows(inputs: Inputs, untrained: References, resamples: int, seed: int) -> list[Row]:
@@ -164,7 +174,9 @@ def pretrained_rows(inputs: Inputs, untrained: References, resamples: int, seed:
 
 def study_rows(study: Mapping) -> list[Row]:
     """Rows of ``study.json`` (means over seeds, differences paired by seed) or of ``metrics.json``."""
-    return rows(_all(study["arms"]), _all(study["references"]), _all(study["differences"]))
+    return rows(
+        _all(study["arms"]), _all(study["references"]), _all(study["differences"]), study.get("unmeasured")
+    )
 
 
 def study_pretrained_rows(study: Mapping) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,10 +16,11 @@ from pipeline.tables.metrics import Estimate, Estimates
 _LATEX = {"\\": r"\textbackslash{}", **{sign: f"\\{sign}" for sign in "&%$#_{}"}, "~": r"\textasciitilde{}"}
 
 
-def metrics_json(inputs: Inputs, rows: Sequence[Row]) -> str:
-    """``{arms, references, pretrained, differences}``, each ``{..: {metric key: estimate}}``.
+def metrics_json(inputs: Inputs, rows: Sequence[Row], benchmarks: Mapping[str, Any]) -> str:
+    """``{arms, references, pretrained, differences}``, each ``{..: {metric key: estimate}}``, and the rest.
 
-    The first arm is the baseline; ``differences`` are each other arm minus it.
+    The first arm is the baseline; ``differences`` are each other arm minus it. ``unmeasured`` says why a
+    metric was not measured; ``benchmarks`` is what lmms-eval said, where it was asked.
     """
     differences: dict[str, Estimates] = {arm: {} for arm in list(inputs.arms)[1:]}
     for row in rows:
@@ -30,6 +31,8 @@ def metrics_json(inputs: Inputs, rows: Sequence[Row]) -> str:
         "references": {name: _plain(inputs.references[name]) for name in sorted(inputs.references)},
         "pretrained": {arm: _plain(values) for arm, values in inputs.pretrained.items()},
         "differences": {arm: _plain(values) for arm, values in differences.items()},
+        "unmeasured": {row.metric.key: row.unmeasured for row in rows if row.unmeasured},
+        "benchmarks": dict(benchmarks),
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
@@ -86,6 +89,8 @@ def _head(names: Sequence[str]) -> list[str]:
 def _cells(row: Row, names: Sequence[str]) -> list[str]:
     metric = row.metric
     title = f"{metric.group}: {metric.title}" + (", %" if metric.unit == "share" else "")
+    if row.unmeasured:
+        return [title, row.unmeasured, *[""] * (len(_head(names)) - 2)]
     values = [_with_interval(row, row.arms.get(arm)) for arm in names]
     found = [row.differences.get(arm) for arm in names[1:]] or [None]
     differences = [_with_interval(row, one.estimate if one else None, signed=True) for one in found]

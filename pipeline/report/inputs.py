@@ -3,7 +3,8 @@
 Of each arm, ``data/evaluation/<arm>/``:
 
 - ``metrics.json``: estimates after fine-tuning; ``pretrained.json``: before it (optional);
-  ``no_image.json``: of the model without its image (optional);
+  ``no_image.json``: of the model without its image (optional); ``unmeasured.json``: the reasons why metrics
+  were not measured (optional);
 - datasets ``predictions`` and ``similarity_maps``, and ``measures`` and ``measures_pretrained`` (optional).
 
 ``data/evaluation/references/metrics.json``: ``{reference: {metric key: estimate}}``: floors and ceiling.
@@ -43,6 +44,8 @@ class Inputs:
     maps: dict[str, pa.Table]
     curves: dict[str, pa.Table]
     summaries: dict[str, dict[str, Any]]
+    unmeasured: dict[str, str]
+    """By metric, why it was not measured."""
     study: dict[str, Any] | None
 
 
@@ -85,6 +88,12 @@ def read(data: Path, arms: Sequence[str]) -> Inputs:
             stage: _json(path, stage)
             for stage in STAGES
             if (path := data / "summaries" / f"{stage}.json").exists()
+        },
+        unmeasured={
+            key: reason
+            for arm in arms
+            if (path := evaluation / arm / "unmeasured.json").exists()
+            for key, reason in _json(path, f"evaluate@{arm}").items()
         },
         study=_json(study, None) if study.exists() else None,
     )

@@ -19,7 +19,9 @@ from pipeline.report import (
     examples,
     exports,
     inputs,
+    kinds,
     lineage,
+    outside,
     overlays,
     plots,
     strips,
@@ -39,16 +41,18 @@ def make(data: Path, params: Params) -> dict[Path, str]:
     """
     found = inputs.read(data, params.arms)
     rows = comparison.final_rows(found, params.evaluate.bootstrap, params.seed)
+    benchmarks = outside.read(data, params.arms)
+    outside_rows = outside.rows(data, benchmarks, params.evaluate.bootstrap, params.seed)
     folder = data / "report"
     return {
-        folder / "index.html": _page(data, params, found, rows),
-        folder / "results.md": exports.markdown(rows),
-        folder / "results.tex": exports.latex(rows),
-        data / "metrics.json": exports.metrics_json(found, rows),
+        folder / "index.html": _page(data, params, found, rows, outside_rows),
+        folder / "results.md": exports.markdown([*rows, *outside_rows]),
+        folder / "results.tex": exports.latex([*rows, *outside_rows]),
+        data / "metrics.json": exports.metrics_json(found, rows, benchmarks),
     }
 
 
-def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> str:
+def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], outside_rows: list[Row]) -> str:
     root = params.source.path
     study = comparison.study_rows(found.study) if found.study else []
     seeds = found.study["seeds"] if found.study else None
@@ -85,6 +89,8 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row]) -> 
         study_pretrained_groups=_groups(comparison.study_pretrained_rows(found.study) if found.study else []),
         study_plots=plots.study_curves(found.study.get("curves") or {}, all_looks) if found.study else [],
         groups=_groups(rows),
+        kind_groups=_groups(kinds.rows(found.predictions, params.evaluate.bootstrap, params.seed)),
+        outside_groups=_groups(outside_rows),
         pretrained_groups=_groups(
             comparison.pretrained_rows(
                 found, _before_training(found.references), params.evaluate.bootstrap, params.seed

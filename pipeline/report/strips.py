@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 
 from markupsafe import Markup, escape
 
@@ -41,11 +42,8 @@ def strip(row: Row, looks: Looks) -> Markup:
         parts.append(_tick("ceiling", x(row.ceiling.value), 2, height - 3, label))
     for arm, mine in row.arms.items():
         y = lanes[arm]
-        parts.append(
-            f'<g class="{looks[arm].css}"><line x1="{x(mine.low)}" x2="{x(mine.high)}" y1="{y}" y2="{y}"/>'
-            + _mark(looks[arm].mark, x(mine.value), y)
-            + "</g>"
-        )
+        bar = f'<line x1="{x(mine.low)}" x2="{x(mine.high)}" y1="{y}" y2="{y}"/>' if mine.has_interval else ""
+        parts.append(f'<g class="{looks[arm].css}">{bar}{_mark(looks[arm].mark, x(mine.value), y)}</g>')
     label = "; ".join(
         f"{looks[arm].title} {number(mine.value, row.metric)}" for arm, mine in row.arms.items()
     )
@@ -58,10 +56,11 @@ def strip(row: Row, looks: Looks) -> Markup:
 
 def _limits(row: Row) -> tuple[float, float]:
     shown = [*row.arms.values(), *row.floors.values(), *([row.ceiling] if row.ceiling else [])]
-    low = min(0.0, *(one.low for one in shown))
+    edges = [edge for one in shown for edge in (one.low, one.value, one.high) if not isnan(edge)]
+    low = min(0.0, *edges)
     if row.metric.unit == "share":
         return low, 1.0
-    return low, max((1.05 * max(one.high for one in shown)), low + 1e-6)
+    return low, max(1.05 * max(edges), low + 1e-6)
 
 
 def _tick(kind: str, x: float, top: int, bottom: int, label: str) -> str:

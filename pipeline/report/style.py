@@ -39,4 +39,6 @@ def unit(metric: Metric, signed: bool = False) -> str:
 
 def interval(estimate: Estimate, metric: Metric, signed: bool = False) -> str:
     """``low to high`` of the 95 % interval."""
+    if not estimate.has_interval:
+        return "no interval"
     return f"{number(estimate.low, metric, signed)} to {number(estimate.high, metric, signed)}"

@@ -13,12 +13,20 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval and the number of examples that it rests on."""
+    """A number with its 95 % interval and the number of examples that it rests on.
+
+    Of a number that comes from outside without an interval, ``low`` and ``high`` are NaN.
+    """
 
     value: float
     low: float
     high: float
     n: int
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the interval is known."""
+        return self.low == self.low
 
 
 @dataclass(frozen=True)

@@ -42,15 +42,20 @@ def main() -> None:
     content = {
         "metrics": {
             f"{task}.{metric}": value for task, values in found["results"].items()
-            for metric, value in metrics_of(values, found["n-samples"].get(task, {}).get("effective")).items()
+            for metric, value in metrics_of(
+                values, found["n-samples"].get(task, {}).get("effective"), found["higher_is_better"].get(task,
+                {})
+            ).items()
         },
         "samples": {task: [sample_of(row) for row in rows] for task, rows in found["samples"].items()},
     }  # fmt: skip
     options.out.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
 
 
-def metrics_of(values: dict[str, Any], examples: int | None) -> dict[str, dict[str, float | int | None]]:
-    """``{metric: {value, stderr, n}}`` of lmms-eval's ``{"metric,filter": .., ..}``."""
+def metrics_of(
+    values: dict[str, Any], examples: int | None, higher_is_better: dict[str, bool | None]
+) -> dict[str, dict[str, float | int | None]]:
+    """``{metric: {value, stderr, n, higher_is_better}}`` of lmms-eval's ``{"metric,filter": .., ..}``."""
     found = {}
     for key, value in values.items():
         metric, comma, chosen = key.partition(",")
@@ -61,7 +66,10 @@ def metrics_of(values: dict[str, Any], examples: int | None) -> dict[str, dict[s
             stderr = values.get(f"{metric}_stderr_clt,{chosen}")
         name = metric if chosen == "none" else f"{metric} ({chosen})"
         known = float(stderr) if isinstance(stderr, (int, float)) else None
-        found[name] = {"value": float(value), "stderr": known, "n": examples}
+        found[name] = {
+            "value": float(value), "stderr": known, "n": examples,
+            "higher_is_better": higher_is_better.get(metric),
+        }  # fmt: skip
     return found
 
 
