@@ -13,8 +13,8 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.report import canvas, drawing, lookup
-from pipeline.report.canvas import Colour
-from pipeline.report.examples import data_uri, rgb
+from pipeline.report.canvas import Colour, data_uri
+from pipeline.report.examples import rgb
 from pipeline.report.figure import split_at
 from pipeline.report.inputs import estimate
 from pipeline.report.strips import WIDTH

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.patches.geometry import Geometry
 from pipeline.report import drawing, lookup, overlays
 from pipeline.report.arms import Looks
-from pipeline.report.canvas import Colour, png
+from pipeline.report.canvas import Colour, data_uri
 from pipeline.report.figure import split_at
 from pipeline.tables import digests
 
@@ -226,8 +224,3 @@ def rgb(colour: str) -> Colour:
     """``#rrggbb`` as three numbers."""
     red, green, blue = bytes.fromhex(colour[1:])
     return red, green, blue
-
-
-def data_uri(image: Image.Image) -> str:
-    """A picture inside the page."""
-    return "data:image/png;base64," + base64.b64encode(png(image)).decode()

@@ -24,10 +24,15 @@ from pipeline.report import (
     outside,
     overlays,
     plots,
+    projector,
     strips,
     style,
 )
 from pipeline.report.comparison import Row
+from pipeline.tables.metrics import BY_KEY
+
+_SHARE = BY_KEY["decomposition.noun_and_attribute"]
+"""How shares of pairs and their differences are written."""
 
 
 def make(data: Path, params: Params) -> dict[Path, str]:
@@ -99,6 +104,8 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], out
         curves=plots.curves(found.curves, looks),
         phrases=examples.phrase_examples(data, root, found.maps, params.report.examples),
         answers=examples.answer_examples(data, root, found.predictions, looks),
+        projector=projector.section(data, found, params, looks),
+        share=_SHARE,
         audit=audit.section(data, root, params.audit.sources),
         coverage_gradient=_gradient(overlays.COVERAGE_MAP),
         similarity_gradient=_gradient(overlays.SIMILARITY_MAP),

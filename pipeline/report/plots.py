@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pyarrow as pa
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.report.arms import Looks
@@ -24,7 +25,7 @@ _THEME = {
     LINE: "var(--line)",
     LONE: "var(--lone)",
 }
-_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "down": "v"}
+MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "down": "v"}
 KINDS = {
     "encoder": "Shared by the arms",
     "language_model": "Shared by the arms",
@@ -96,7 +97,21 @@ def study_curves(
 
 
 def draw(lines: Sequence[Line], title: str, measure: str, salt: str, looks: Looks) -> str:
-    """One plot as an SVG element. ``salt`` keeps the ids of several plots on a page apart, and fixed."""
+    """Learning curves as an SVG element."""
+
+    def paint(axes: Axes) -> None:
+        for line in lines:
+            _draw_line(axes, line, looks)
+
+    return chart(paint, title, "optimiser steps", measure, salt, looks)
+
+
+def chart(paint: Callable[[Axes], None], title: str, across: str, up: str, salt: str, looks: Looks) -> str:
+    """One plot, which ``paint`` draws on, as an SVG element in the page's style.
+
+    ``across`` and ``up`` say what the axes measure; ``salt`` keeps the ids of several plots on a page apart,
+    and fixed.
+    """
     settings: dict[Any, Any] = {
         "svg.hashsalt": salt,
         "svg.fonttype": "none",
@@ -110,30 +125,33 @@ def draw(lines: Sequence[Line], title: str, measure: str, salt: str, looks: Look
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=(4.2, 2.5), layout="constrained")
         axes = figure.subplots()
-        for line in lines:
-            _draw_line(axes, line, looks)
+        paint(axes)
         axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=8)
-        axes.set_xlabel("optimiser steps")
-        axes.set_ylabel(measure)
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
         axes.grid(axis="y", color=LINE, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(length=0)
-        axes.locator_params(nbins=5)
+        # A logarithmic axis has ticks of its own.
+        if axes.get_xscale() == "linear":
+            axes.locator_params(axis="x", nbins=5)
+        if axes.get_yscale() == "linear":
+            axes.locator_params(axis="y", nbins=5)
         axes.margins(x=0.02)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _for_page(buffer.getvalue(), title, looks)
+    return _for_page(buffer.getvalue(), f"{title} by {across}", looks)
 
 
-def _draw_line(axes: matplotlib.axes.Axes, line: Line, looks: Looks) -> None:
+def _draw_line(axes: Axes, line: Line, looks: Looks) -> None:
     look = looks.get(line.arm or "")
     colour = look.colour if look else LONE
     few = len(line.steps) <= 30
     if line.low is not None and line.high is not None:
         axes.fill_between(line.steps, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
     if few:
-        marker = _MARKERS[look.mark] if look else "o"
+        marker = MARKERS[look.mark] if look else "o"
         axes.plot(line.steps, line.values, color=colour, linewidth=1.6, marker=marker, markersize=3.5)
     else:
         axes.plot(line.steps, line.values, color=colour, linewidth=0.6, alpha=0.3)
@@ -178,7 +196,7 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     return (total[last] - total[first]) / (last - first)
 
 
-def _for_page(svg: str, title: str, looks: Looks) -> str:
+def _for_page(svg: str, label: str, looks: Looks) -> str:
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"/>', "", body)
@@ -191,4 +209,4 @@ def _for_page(svg: str, title: str, looks: Looks) -> str:
     colours = {look.colour: f"var(--{look.css})" for look in looks.values()}
     for plain, variable in (_THEME | colours).items():
         body = body.replace(plain, variable)
-    return body.replace("<svg", f'<svg role="img" aria-label="{title} by optimiser step"', 1).strip()
+    return body.replace("<svg", f'<svg role="img" aria-label="{label}"', 1).strip()
