@@ -17,6 +17,7 @@ import typer
 
 from pipeline.console import run_command
 from pipeline.errors import UserError
+from pipeline.models import card
 from pipeline.tables import digests
 
 FILE = "lineage.json"
@@ -24,6 +25,8 @@ FILE = "lineage.json"
 
 def write(folder: Path, inputs: list[Path]) -> Path:
     """Write ``{"inputs": {path: digest of the files below it}}`` into ``folder`` and return the file.
+
+    A model card that is there says the same.
 
     Raises:
         UserError: the folder or an input does not exist.
@@ -34,6 +37,7 @@ def write(folder: Path, inputs: list[Path]) -> Path:
     made_from = {path.as_posix(): digests.of_files(path) for path in sorted(inputs)}
     file = folder / FILE
     file.write_text(json.dumps({"inputs": made_from}, indent=2) + "\n", encoding="utf-8")
+    card.add_lineage(folder, made_from)
     return file
 
 

@@ -1,4 +1,4 @@
-"""The command `patchwords export`; `pipeline.cli` registers it."""
+"""The commands `patchwords export` and `checkpoint`; `pipeline.cli` registers them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pipeline.errors import UserError
 from pipeline.export import FORMATS
+from pipeline.export.checkpoint import checkpoint
 from pipeline.export.folder import whole
 from pipeline.tables.schemas import SPLITS
 
@@ -29,12 +30,13 @@ class Images(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add this room's command to the command line."""
+    """Add this room's commands to the command line."""
     listed = "\n\n".join(
         f"  {name}: {each.doc} (of {', '.join(each.tables) if len(each.tables) < 6 else 'any table'})"
         for name, each in FORMATS.items()
     )
     app.command("export", help=f"Write a table in another tool's format.\n\n{listed}")(export)
+    app.command("checkpoint")(checkpoint)
 
 
 def export(

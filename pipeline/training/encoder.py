@@ -11,8 +11,9 @@ import torch
 
 from pipeline import params as parameters
 from pipeline.console import run_command
+from pipeline.models import card, open_clip_tower, vocabulary
 from pipeline.models import encoder as encoders
-from pipeline.models import open_clip_tower, vocabulary
+from pipeline.models.card import Card
 from pipeline.models.chat import encode
 from pipeline.params import Params
 from pipeline.tables import dataset
@@ -41,6 +42,8 @@ def fetch(params: Params, folder: Path) -> None:
         tower, processor = encoders.load(params.encoder.pretrained.path)
     tower.save_pretrained(folder)
     processor.save_pretrained(folder)
+    settings = params.encoder.model_dump(mode="json", include={"name", params.encoder.name})
+    say(folder, "A pretrained vision encoder, as it was fetched.", {"encoder": settings})
     write_curve(CURVE, [])
 
 
@@ -68,6 +71,18 @@ def make(params: Params, folder: Path) -> None:
     tower.save_pretrained(folder)
     encoders.image_processor(size).save_pretrained(folder)
     write_curve(CURVE, rows)
+    say(
+        folder,
+        "The vision tower of a small CLIP, trained with open_clip on images and their captions alone; the "
+        "whole CLIP is in `open_clip/`.",
+        {"seed": params.seed, "encoder": {"name": "trained", "trained": settings.model_dump(mode="json")}},
+        {"images": len(data.pixels), "captions": len(data.caption_ids), "objects": len(data.object_ids)},
+    )
+
+
+def say(folder: Path, text: str, shown: dict, data: dict | None = None) -> None:
+    """Write the encoder's card."""
+    card.write(folder, Card("Vision encoder", "encoder", text, data or {}, shown))
 
 
 def read(params: Params, size: int):

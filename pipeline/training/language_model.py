@@ -19,9 +19,10 @@ from transformers import PreTrainedModel
 
 from pipeline import params as parameters
 from pipeline.console import run_command
+from pipeline.models import card, vocabulary
 from pipeline.models import language_model as language_models
-from pipeline.models import vocabulary
 from pipeline.models.boxes import BoxFormat
+from pipeline.models.card import Card
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.shared_prefix import read_prefix, read_turns
 from pipeline.params import Params, TrainedLanguageModelParams
@@ -64,6 +65,9 @@ def fetch(path: str, template: str | None, folder: Path) -> None:
     model, tokenizer = language_models.load(path, template)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    shown = {"language_model": {"pretrained": {"path": path, "chat_template": template}}}
+    title = "A pretrained language model, as it was fetched."
+    card.write(folder, Card("Language model", "language_model", title, {}, shown))
     write_curve(CURVE, [])
 
 
@@ -84,6 +88,10 @@ def make(params: Params, folder: Path) -> None:
     write_curve(CURVE, train(model, data, settings, tokenizer.pad_token_id, params.seed))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    shown = {"seed": params.seed, "language_model": {"trained": settings.model_dump(mode="json")}}
+    what = "A small language model, trained on the text of captions and conversations; it has seen no image."
+    said = {"scenes in words": len(data.prefixes), "turns": len(data.turns.starts) - 1}
+    card.write(folder, Card("Language model", "language_model", what, said, shown))
 
 
 def turns_of_text(boxes: BoxFormat, seed: int) -> Iterator[list[dict]]:

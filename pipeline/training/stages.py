@@ -20,8 +20,8 @@ from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
 from pipeline.params import Params
 from pipeline.tables import dataset, digests
+from pipeline.training import checkpoint, supervision, text
 from pipeline.training import features as feature_tables
-from pipeline.training import supervision, text
 from pipeline.training.batches import Collator
 from pipeline.training.runtime import DATA, WORK, prepare, publish
 from pipeline.training.trainer import train
@@ -115,7 +115,15 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
         model, collator, before, settings, arm if patches else None,
         run.work("pretrain", params, read), run.curve("pretrain"), run.seed, list(callbacks),
     )  # fmt: skip
-    publish(lambda folder: llava.save(model, processor, folder), run.pretrained)
+    said = {"images": len(features), "captions": captions.num_rows}
+    if patches is not None:
+        said["regions with words"] = int(patches.firsts[-1])
+    publish(
+        lambda folder: checkpoint.save(
+            folder, model, processor, params, "pretrain", run.arm, run.seed, said, run.curve("pretrain")
+        ),
+        run.pretrained,
+    )
 
 
 def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()) -> None:
@@ -141,7 +149,13 @@ def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
         model, collator, before, settings, None,
         run.work("finetune", params, read), run.curve("finetune"), run.seed, list(callbacks),
     )  # fmt: skip
-    publish(lambda folder: llava.save(model, processor, folder), run.finetuned)
+    said = {"images": len(features), "conversations": len(collator.turns.starts) - 1}
+    publish(
+        lambda folder: checkpoint.save(
+            folder, model, processor, params, "finetune", run.arm, run.seed, said, run.curve("finetune")
+        ),
+        run.finetuned,
+    )
 
 
 def unfreeze(model: LlavaForConditionalGeneration) -> None:
