@@ -76,7 +76,10 @@ def _text(model: LlavaForConditionalGeneration, stage: str, arm: Mapping[str, An
         if arm.get("loss", "none") != "none":
             what += f" and, by the patch loss `{arm['loss']}`, towards the words of patches ({PAPER})"
         return f"{parts} {what}; encoder and language model are as they were."
-    return f"{parts} After the projector's pre-training, projector and language model were trained on conversations."
+    return (
+        f"{parts} After the projector's pre-training, projector and language model were trained on "
+        "conversations."
+    )
 
 
 def last_row(curve: Path) -> list[tuple[str, str]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -291,6 +294,41 @@ def test_training_with_transformers_own_trainer_lowers_it(family, data, tmp_path
     ).train()
     after = aligned.patch_aligned_loss(model.eval(), batch, beta=1.0)[0].item()
     assert after < 0.6 * before
+
+
+def test_the_example_of_the_readme_trains(data, tmp_path, monkeypatch):
+    """As it is written, but for the model's size and the names that it leaves to the reader."""
+    model, processor = qwen()
+    monkeypatch.chdir(data.parent)
+    data.rename(data.parent / "data")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = [
+        each for each in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "PatchTrainer" in each
+    ]
+    for line in ("model", "processor"):
+        block, count = re.subn(rf"^{line} = .*from_pretrained.*\n", "", block, flags=re.MULTILINE)
+        assert count == 1
+    prompt = "<|vision_start|> <|image_pad|> <|vision_end|> a red cup </s>"
+
+    def my_collate(rows):
+        inputs = inputs_of(processor, prompt, pictures(*(row["size"] for row in rows)))
+        return {**inputs, "labels": inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)}
+
+    place = {"model": model, "processor": processor, "image_ids": ["i0", "i1"], "my_collate": my_collate}
+    exec(compile(block, "README.md", "exec"), place)
+    rows = [{"image_id": "i0", "size": SIZES["wide"]}, {"image_id": "i1", "size": SIZES["high"]}]
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    arguments = TrainingArguments(
+        output_dir="out", max_steps=1, per_device_train_batch_size=2, report_to="none", use_cpu=True,
+        remove_unused_columns=False, save_strategy="no", disable_tqdm=True, dataloader_pin_memory=False,
+        learning_rate=0.1,
+    )  # fmt: skip
+    trainer = place["PatchTrainer"](
+        model=model, args=arguments, train_dataset=rows, data_collator=place["collate"]
+    )
+    trainer.train()
+    moved = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    assert any("merger" in name for name in moved)
 
 
 @both
