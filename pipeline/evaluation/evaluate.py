@@ -24,7 +24,7 @@ from pipeline.params import Params
 from pipeline.tables import dataset
 from pipeline.tables.dataset import Provenance
 from pipeline.tables.metrics import Estimates, write_estimates
-from pipeline.training.runtime import DATA, Progress, prepare, publish
+from pipeline.training.runtime import DATA, Progress, move, prepare, publish
 from pipeline.training.stages import Run
 
 
@@ -69,6 +69,7 @@ def evaluate(params: Params, run: Run, subjects: Subjects, folder: Path) -> Esti
         write_curves(folder / "curves.json", curves | {"finetuned": found.curves})
         progress.advance()
 
+        move(model)
         reader = loading.image_reader(model, tokenizer, subjects)
         predictions = predict(reader, subjects.rows, subjects.world, subjects.boxes, settings)
         keep("predictions", predictions, folder / "predictions")
@@ -91,6 +92,7 @@ def evaluate(params: Params, run: Run, subjects: Subjects, folder: Path) -> Esti
 
 def captions_of(model, processor, subjects: Subjects, params: Params):
     """Predictions for the caption examples, asked as in pre-training: no question, the caption follows."""
+    move(model)
     reader = loading.image_reader(model, processor.tokenizer, subjects)
     rows = [row for row in subjects.rows if row["task"] == "caption"]
     chat = ChatFormat.of(processor.tokenizer, IMAGE)

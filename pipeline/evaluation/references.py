@@ -29,7 +29,7 @@ from pipeline.tables import dataset
 from pipeline.tables.dataset import Provenance
 from pipeline.tables.metrics import Estimates, rounded
 from pipeline.training import text
-from pipeline.training.runtime import DATA, Progress, prepare, publish
+from pipeline.training.runtime import DATA, Progress, move, prepare, publish
 
 GUESSED = ("question", "instruction", "region")
 """Tasks whose answers a guesser can know from the training split."""
@@ -119,6 +119,7 @@ def in_words(params: Params, subjects: Subjects, data: Path) -> Estimates:
     if not any(subjects.world.objects.values()):
         return {}
     model, tokenizer = language_models.load(data / "models/language_model")
+    move(model)
     reader = loading.text_reader(model.eval(), tokenizer, subjects, data, params.seed)
     predictions = predict(reader, subjects.rows, subjects.world, subjects.boxes, params.evaluate)
     return summarise(predictions, subjects.world, params.evaluate, params.seed)

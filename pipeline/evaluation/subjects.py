@@ -87,9 +87,9 @@ def analysed(model, tokenizer, subjects: Subjects, settings: EvaluateParams, see
 def image_reader(
     model: LlavaForConditionalGeneration, tokenizer, subjects: Subjects, blank: torch.Tensor | None = None
 ) -> Reader:
-    """Answers behind images; with ``blank`` (N, W), behind the same featureless image every time."""
+    """Answers behind images, wherever the model is; with ``blank`` (N, W), behind one featureless image."""
     chat = ChatFormat.of(tokenizer, IMAGE)
-    before = torch.tensor(encode(tokenizer, [chat.before_image])[0], dtype=torch.long)
+    before = torch.tensor(encode(tokenizer, [chat.before_image])[0], dtype=torch.long, device=model.device)
     number = subjects.number()
     length = len(before) + subjects.features.patch_count
 
@@ -98,7 +98,7 @@ def image_reader(
             features = blank.expand(len(images), -1, -1)
         else:
             features = subjects.features.take([number[image] for image in images])
-        return llava.prefix_embeddings(model, before, llava.project(model, features))
+        return llava.prefix_embeddings(model, before, llava.project(model, features.to(model.device)))
 
     decoder = llava.decoder_of(model)
     return Reader(decoder, model.lm_head, tokenizer, chat.prompt, prefixes, lambda image: length)
@@ -118,7 +118,7 @@ def text_reader(decoder, tokenizer, subjects: Subjects, data: Path, seed: int) -
     embed = decoder.get_input_embeddings()
 
     def prefixes(wanted: Sequence[str]) -> torch.Tensor:
-        return embed(torch.tensor([ids[image] for image in wanted]))
+        return embed(torch.tensor([ids[image] for image in wanted], device=decoder.device))
 
     inner, head = decoder.get_decoder(), decoder.lm_head
     return Reader(inner, head, tokenizer, chat.prompt, prefixes, lambda image: len(ids[image]))

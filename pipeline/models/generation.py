@@ -54,6 +54,8 @@ def answer_all(
 ) -> list[list[int]]:
     """Greedy answers to many prompts, each behind its own prefix, in the order of ``prompts``.
 
+    On a GPU that has bfloat16, matrix products are in it; on a CPU all is as the model's weights are.
+
     Args:
         decoder, head, eos, limit: as in `greedy`.
         prefixes: gives the prefix embeddings (B, P, D) of some rows of equal prefix length.
@@ -70,10 +72,16 @@ def answer_all(
     for first, last in zip(starts, np.r_[starts[1:], len(order)], strict=True):
         for begin in range(first, last, batch):
             rows = order[begin : min(begin + batch, last)]
-            with torch.inference_mode():
+            with torch.inference_mode(), _precision(decoder.device):
                 prefix = prefixes(rows)
                 ids = torch.tensor([list(prompts[row]) for row in rows], device=prefix.device)
                 prompt = torch.cat([prefix, embed(ids).to(prefix.dtype)], dim=1)
-            for row, tokens in zip(rows, greedy(decoder, head, prompt, eos, limit), strict=True):
+                found = greedy(decoder, head, prompt, eos, limit)
+            for row, tokens in zip(rows, found, strict=True):
                 answers[row] = tokens
     return answers
+
+
+def _precision(device: torch.device) -> torch.autocast:
+    bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)

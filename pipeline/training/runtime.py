@@ -38,6 +38,11 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def move(model: torch.nn.Module) -> None:
+    """Move a model, in place, to the `device`."""
+    model.to(device())
+
+
 def autocast() -> torch.autocast:
     """bfloat16 matrix products where the hardware has them (GPU, AVX-512 BF16); float32 elsewhere."""
     return torch.autocast(device(), torch.bfloat16, enabled=has_bfloat16())
