@@ -5,6 +5,9 @@ Layout (github.com/lichengunc/refer): ``refs(*).p`` is a pickled list of
 COCO's layout. A pickle can run any program, so it is read by an unpickler that makes lists, dicts, texts and
 numbers and nothing else; a ``.json`` file of the same list is read too.
 
+A pickle cannot be read in pieces, as any part of it may refer back to any other: while it is listed it is in
+memory as a whole, afterwards as packed text. A JSON file is read as a stream.
+
 Each sentence is a caption, linked to its object, and a conversation of the task ``referring``, whose kind is
 the split that RefCOCO gives it (testA: people, testB: other things). An image with expressions of several
 splits goes with all of them to the one that is held back most, so that no test image is trained on.
@@ -12,9 +15,10 @@ splits goes with all of them to the one that is held back most, so that no test 
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,7 +33,11 @@ from pipeline.sources.stream import CutShortError, json_elements, read_json
 
 PROMPT = "Please provide the bounding box coordinate of the region this sentence describes: {}."
 _HELD_BACK = ("train", "validation", "test")
+_USED = ("ref_id", "ann_id", "image_id", "split", "sentences")  # of an expression
 _TREE = "refcoco/refs(unc).p, refcoco/instances.json, train2014/COCO_train2014_*.jpg"
+
+Entry = tuple[int, int, Any]
+"""First byte of an expression, one past its last byte, and itself."""
 
 
 def source(params: SourceParams) -> ListedSource:
@@ -47,17 +55,23 @@ def listing(params: SourceParams) -> Listing:
     """The images that expressions of the wanted splits are about, in the order in which they come."""
     settings = params.refcoco
     refs_path, instances = inputs(params)
-    refs: dict[str, list[dict[str, Any]]] = {}
+    refs = RowIndex()
     splits: dict[str, str] = {}
     loose: list[Reject] = []
-    for number, ref in enumerate(read_refs(refs_path)):
-        if not _is_ref(ref):
-            message = f"{refs_path.name}, entry {number} is no expression: {str(ref)[:200]}"
-            loose.append((f"conversation:{refs_path.name}/{number}", "row_unreadable", message))
-        elif ref["split"] in settings.splits:
-            image_id, split = str(ref["image_id"]), settings.splits[ref["split"]]
-            refs.setdefault(image_id, []).append(ref)
-            splits[image_id] = max(split, splits.get(image_id, split), key=_HELD_BACK.index)
+    packed = None if refs_path.suffix == ".json" else io.BytesIO()
+    try:
+        entries = json_list(refs_path) if packed is None else pickled_list(refs_path, packed)
+        for number, (start, end, ref) in enumerate(entries):
+            if not _is_ref(ref):
+                message = f"{refs_path.name}, entry {number} is no expression: {str(ref)[:200]}"
+                loose.append((f"conversation:{refs_path.name}/{number}", "row_unreadable", message))
+            elif ref["split"] in settings.splits:
+                image_id, split = str(ref["image_id"]), settings.splits[ref["split"]]
+                refs.add(image_id, (0, start, end))
+                splits[image_id] = max(split, splits.get(image_id, split), key=_HELD_BACK.index)
+    except CutShortError as error:
+        loose.append((f"file:{refs_path.name}", "file_cut_short", str(error)))
+    texts = None if packed is None else packed.getvalue()
     images, objects = RowIndex(), RowIndex()
     categories: dict[str, Any] = {}
     try:
@@ -71,22 +85,23 @@ def listing(params: SourceParams) -> Listing:
                 categories[str(row.get("id"))] = row.get("name")
     except CutShortError as error:
         loose.append((f"file:{instances.name}", "file_cut_short", str(error)))
-    ids = list(refs)
+    ids = refs.keys
 
     def read(first: int, last: int) -> list[Listed]:
-        return [
-            _listed(
-                image_id,
-                splits[image_id],
-                _row(instances, images.rows(image_id)),
-                refs[image_id],
-                {str(ref["ann_id"]): objects.rows(str(ref["ann_id"])) for ref in refs[image_id]},
-                instances,
-                categories,
-                settings.images,
-            )
-            for image_id in ids[first:last]
-        ]
+        with refs_path.open("rb") if texts is None else io.BytesIO(texts) as file:
+            return [
+                _listed(
+                    image_id,
+                    splits[image_id],
+                    _row(instances, images.rows(image_id)),
+                    [read_json(file, start, end) for _, start, end in places],
+                    objects,
+                    instances,
+                    categories,
+                    settings.images,
+                )
+                for image_id, places in refs.between(first, last)
+            ]
 
     def pictures() -> list[tuple[str, ...]]:
         rows = (_row(instances, images.rows(image_id)) for image_id in ids)
@@ -95,15 +110,31 @@ def listing(params: SourceParams) -> Listing:
     return Listing(len(ids), read, loose, pictures=pictures)
 
 
-def read_refs(path: Path) -> list[Any]:
-    """The list of expressions.
+def json_list(path: Path) -> Iterator[Entry]:
+    """The expressions of a JSON file, and where in it they lie.
+
+    Raises:
+        UserError: the file holds no list.
+        CutShortError: the file is cut short or damaged; everything before was given.
+    """
+    kinds: dict[str, str] = {}
+    for name, *entry in json_elements(path, kinds):
+        if name:
+            raise _no_list(path, "dict")
+        yield entry[0], entry[1], entry[2]
+    if kinds:
+        raise _no_list(path, "dict")
+
+
+def pickled_list(path: Path, packed: io.BytesIO) -> Iterator[Entry]:
+    """The expressions of a pickle, and where they lie in ``packed``, which they are written to as JSON.
 
     Raises:
         UserError: the file is cut short, holds no list, or would make anything but plain data.
     """
     try:
         with path.open("rb") as file:
-            content = json.load(file) if path.suffix == ".json" else _PlainUnpickler(file).load()
+            content = _PlainUnpickler(file).load()
     except UserError:
         raise
     except Exception as error:  # a damaged pickle fails in many ways
@@ -111,8 +142,17 @@ def read_refs(path: Path) -> list[Any]:
             f"{path} cannot be read ({error}). It was cut short or damaged: fetch or copy it again."
         ) from error
     if not isinstance(content, list):
-        raise UserError(f"{path} holds a {type(content).__name__}; RefCOCO's files hold a list.")
-    return content
+        raise _no_list(path, type(content).__name__)
+    for ref in content:
+        start = packed.tell()
+        # What JSON has no form for is no part of an expression that is used.
+        kept = {name: ref[name] for name in _USED if name in ref} if isinstance(ref, dict) else None
+        packed.write(json.dumps(kept, default=lambda _: None, skipkeys=True).encode())
+        yield start, packed.tell(), ref
+
+
+def _no_list(path: Path, found: str) -> UserError:
+    return UserError(f"{path} holds a {found}; RefCOCO's files hold a list.")
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -155,7 +195,7 @@ def _listed(
     split: str,
     image: dict[str, Any] | None,
     refs: list[dict[str, Any]],
-    objects: Mapping[str, list[Place]],
+    objects: RowIndex,
     instances: Path,
     categories: Mapping[str, Any],
     folders: list[str],
@@ -167,7 +207,8 @@ def _listed(
         listed.tried = in_folders(folders, image.get("file_name"))
         listed.size = (image.get("width"), image.get("height"))
     spans: dict[str, list[tuple[str, int, int]]] = {}
-    rows = {ann_id: _row(instances, places) for ann_id, places in objects.items()}
+    ann_ids = dict.fromkeys(str(ref["ann_id"]) for ref in refs)
+    rows = {ann_id: _row(instances, objects.rows(ann_id)) for ann_id in ann_ids}
     for ref in refs:
         ann_id = str(ref["ann_id"])
         row = rows[ann_id]

@@ -52,6 +52,32 @@ def test_a_pickle_of_python_2_and_json_read_alike(tmp_path):
     assert read(opened("refcoco", tmp_path)) == whole
 
 
+def test_json_is_read_to_where_it_is_cut_short_and_has_to_be_a_list(tmp_path):
+    made("refcoco", tmp_path, [Sample("1"), Sample("2")])
+    text = json.dumps(pickle.loads((tmp_path / REFS).read_bytes()))
+    (tmp_path / "refs.json").write_text(text[:-3])
+    rows = read(opened("refcoco", tmp_path, refs="refs.json"))
+    assert [row["image_id"] for row in rows["images"]] == ["0"]
+    assert {row["key"]: row["reason"] for row in rows["rejects"]} == {"file:refs.json": "file_cut_short"}
+    for content in ({"refs": [1]}, {"info": 1}):
+        put_json(tmp_path / "refs.json", content)
+        with pytest.raises(UserError, match=r"refs\.json holds a dict"):
+            opened("refcoco", tmp_path, refs="refs.json").shard_count()
+
+
+def test_what_json_has_no_form_for_is_passed_over_or_rejected(tmp_path):
+    made("refcoco", tmp_path, [Sample("1")])
+    (ref,) = pickle.loads((tmp_path / REFS).read_bytes())
+    sentences = [{"sent_id": 5, "sent": "a dog", b"raw": {1}}, {"sent_id": 6, "sent": b"\xff"}]
+    odd = [{**ref, b"\xff": {1, 2}, "sentences": sentences}, {**ref, "image_id": b"1"}, 7]
+    (tmp_path / REFS).write_bytes(pickle.dumps(odd))
+    rows = read(opened("refcoco", tmp_path))
+    assert [row["text"] for row in rows["captions"]] == ["a dog"]
+    reasons = {row["key"]: row["reason"] for row in rows["rejects"]}
+    assert reasons["conversation:refs(unc).p/1"] == reasons["conversation:refs(unc).p/2"] == "row_unreadable"
+    assert reasons["caption:0/c6"] == "caption_empty"
+
+
 def test_each_sentence_is_a_caption_and_a_referring_example(tmp_path):
     source, _ = made("refcoco", tmp_path, [Sample("1", captions=["left dog", "the dog by a cat"])])
     rows = read(source)
