@@ -33,8 +33,6 @@ REASONS = {
 }
 # Settings that what a detector says does not depend on.
 _AFTERWARDS = ("box_threshold", "text_threshold", "threshold", "nms_iou", "batch_size")
-# Settings that what a detector says does not depend on.
-_AFTERWARDS = ("box_threshold", "text_threshold", "threshold", "nms_iou", "batch_size")
 # Detectors cut an image into a fixed number of candidates at least; a strip has too few tokens for them.
 _SLIMMEST = 8
 

@@ -85,9 +85,7 @@ class Kept:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(file, timeout=_WAIT_SECONDS, isolation_level=None)) as connection:
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS kept (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
-                )
+                connection.execute(_TABLE)
                 yield connection
         except sqlite3.OperationalError as error:
             if "locked" in str(error):  # it may pass: the stage tries the shard again

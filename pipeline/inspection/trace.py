@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.inspection.describe import Dataset
 from pipeline.report import lookup
+from pipeline.tables import schemas
 
 Row = dict[str, Any]
 STAGES = ("ingest", "parse", "ground", "patch_words")
@@ -92,9 +93,19 @@ def _follow(found: Dataset, trace: Trace) -> None:
     else:
         trace.regions = _rows(found, trace, "regions", "phrase_id", [trace.phrase_id])
     if trace.phrase:
-        trace.caption = _one(found, trace, "captions", "caption_id", trace.phrase["caption_id"])
+        trace.caption = _caption(found, trace, trace.phrase)
     image_id = (trace.patch_word or trace.phrase or {}).get("image_id", "")
     trace.image = _one(found, trace, "images", "image_id", image_id)
+
+
+def _caption(found: Dataset, trace: Trace, phrase: Row) -> Row | None:
+    """The phrase's caption; one made of an image's tags is in no table."""
+    caption_id = phrase["caption_id"]
+    phrases = found.sibling("phrases")
+    if phrases and caption_id.endswith(schemas.TAGS_CAPTION):
+        text = lookup.tag_captions(phrases, [caption_id])[caption_id]
+        return {"caption_id": caption_id, "image_id": phrase["image_id"], "text": text}
+    return _one(found, trace, "captions", "caption_id", caption_id)
 
 
 def _rows(found: Dataset, trace: Trace, name: str, column: str, ids: Iterable[str]) -> list[Row]:

@@ -80,12 +80,16 @@ def _captions(data: Path, caption_ids: set[str]) -> dict[str, str]:
     """Texts of captions by id; those made of an image's tags are in no table, and are the tags joined."""
     of_tags = {name for name in caption_ids if name.endswith(schemas.TAGS_CAPTION)}
     written = by_id(data / "captions", "caption_id", caption_ids - of_tags)
-    tags: dict[str, list[str]] = {name: [] for name in of_tags}
-    for row in rows(data / "phrases", "caption_id", of_tags):
+    texts = {name: row["text"] for name, row in written.items()}
+    return texts | (tag_captions(data / "phrases", of_tags) if of_tags else {})
+
+
+def tag_captions(phrases: Path, caption_ids: Iterable[str]) -> dict[str, str]:
+    """Texts of captions that are made of an image's tags: the texts of the caption's phrases, joined."""
+    tags: dict[str, list[str]] = {name: [] for name in caption_ids}
+    for row in rows(phrases, "caption_id", tags):
         tags[row["caption_id"]].append(row["text"])
-    return {name: row["text"] for name, row in written.items()} | {
-        name: schemas.BETWEEN_TAGS.join(texts) for name, texts in tags.items()
-    }
+    return {name: schemas.BETWEEN_TAGS.join(texts) for name, texts in tags.items()}
 
 
 def spread(folder: Path, count: int) -> list[str]:

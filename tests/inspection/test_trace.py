@@ -39,6 +39,17 @@ def test_a_phrase_that_lies_on_no_patch_says_why(data: Path) -> None:
     assert found.missing == ["patch_words has no row 790/c42/p0"]
 
 
+def test_a_tag_leads_to_its_characters_among_the_images_tags(data: Path) -> None:
+    made = made_run.rows()
+    for row, start in zip([row for row in made["phrases"] if row["caption_id"] == "790/c41"], (0, 11)):
+        row.update(caption_id="790/tags", start=start, end=start + len(row["text"]))
+    made_run.write(data, {"phrases": made["phrases"], "captions": []})
+    found = traced(data, "790/c41/p1")
+    assert found.caption == {"caption_id": "790/tags", "image_id": "790", "text": "A red cup, a wooden table"}
+    assert found.caption["text"][found.phrase["start"] : found.phrase["end"]] == "a wooden table"
+    assert not found.missing
+
+
 def test_a_picture_that_was_moved_away_is_named_and_the_rest_shown(data: Path) -> None:
     assert not traced(data, "791/c43/p0").missing
     (data / "raw" / made_run.FILE).unlink()
