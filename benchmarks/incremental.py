@@ -11,25 +11,23 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import made_pictures
 from pipeline.grounding import kept
-from pipeline.grounding.base import ShardInputs
-from pipeline.grounding.kept import Kept
+from pipeline.grounding.dense_clip import DenseClip
 from pipeline.grounding.open_clip import OpenClipAnnotator
 from pipeline.params import OpenClipSourceParams
-from pipeline.tables import schemas
 
-PHRASES = ("a red ball", "two cats", "the wooden table")
 SHARD = 500  # images
 
 
@@ -42,7 +40,7 @@ def main() -> None:
     more = max(1, given.images // 100)
     table = Table("run", "images", "through the model", "seconds", *(["equal to a cold run"] * given.cold))
     with tempfile.TemporaryDirectory() as folder:
-        model = save_model(Path(folder) / "model")
+        model = made_pictures.save_model(Path(folder) / "model", layers=12, width=768, patch=32)
         root = Path(folder) / kept.FOLDER
         for name, count, threshold in (
             ("from nothing", given.images, 0.6),
@@ -50,10 +48,11 @@ def main() -> None:
             ("another threshold", given.images + more, 0.8),
             ("again", given.images + more, 0.8),
         ):
-            before, began = images_kept(root), time.perf_counter()
-            digest = ground(model, threshold, count, root)
-            seconds = time.perf_counter() - began
-            row = [name, f"{count:,}", f"{images_kept(root) - before:,}", f"{seconds:.1f}"]
+            with counted() as sent:
+                began = time.perf_counter()
+                digest = ground(model, threshold, count, root)
+                seconds = time.perf_counter() - began
+            row = [name, f"{count:,}", f"{sum(sent):,}", f"{seconds:.1f}"]
             if given.cold:
                 row.append("yes" if ground(model, threshold, count, None) == digest else "NO")
             table.add_row(*row)
@@ -74,57 +73,25 @@ def ground(model: str, threshold: float, count: int, root: Path | None) -> str:
     annotator = OpenClipAnnotator(params, root)
     digest = hashlib.sha256()
     for first in range(0, count, SHARD):
-        regions = annotator.ground(shard(range(first, min(first + SHARD, count))))["regions"]
+        regions = annotator.ground(made_pictures.shard(range(first, min(first + SHARD, count))))["regions"]
         digest.update(json.dumps(regions.drop_columns("mask").to_pylist()).encode())
     return digest.hexdigest()
 
 
-def images_kept(root: Path) -> int:
-    """Images that have been through the model so far."""
-    return sum(len(Kept(folder)) for folder, _, _ in kept.listing(root)) // len(PHRASES)
+@contextmanager
+def counted() -> Iterator[list[int]]:
+    """How many pictures each call of the model is given while the block runs."""
+    original, sent = DenseClip.encode_patches, []
 
+    def encode(self: DenseClip, pictures: Sequence[Any], *rest: Any) -> Any:
+        sent.append(len(pictures))
+        return original(self, pictures, *rest)
 
-def shard(numbers: range) -> ShardInputs:
-    """Smooth random pictures, each started by its number."""
-    images, phrases = [], []
-    for number in numbers:
-        small = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        file = io.BytesIO()
-        Image.fromarray(small).resize((320, 240)).save(file, "jpeg")
-        row = {"image_id": str(number), "image": {"bytes": file.getvalue(), "path": None}, "split": "train"}
-        content = hashlib.sha256(file.getvalue()).hexdigest()
-        images.append({**row, "sha256": content, "width": 320, "height": 240})
-        for i, text in enumerate(PHRASES):
-            caption = f"{number}/c0"
-            names = {"phrase_id": f"{caption}/p{i}", "caption_id": caption, "image_id": str(number)}
-            span = {"text": text, "start": 0, "end": len(text), "is_plural": False, "words": []}
-            phrases.append({**names, **span})
-    return ShardInputs(
-        images=schemas.from_rows("images", images),
-        captions=schemas.empty("captions"),
-        phrases=schemas.from_rows("phrases", phrases),
-        objects=schemas.empty("objects"),
-        root=Path(),
-    )
-
-
-def save_model(folder: Path) -> str:
-    """A CLIP in the layout that open_clip's ``local-dir:`` reads."""
-    import torch
-    from open_clip import CLIP
-    from safetensors.torch import save_file
-
-    torch.manual_seed(0)
-    vision = {"image_size": 224, "layers": 12, "width": 768, "patch_size": 32}
-    text = {"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12}
-    config = {"embed_dim": 512, "vision_cfg": vision, "text_cfg": text}
-    folder.mkdir()
-    save_file(CLIP(**config).state_dict(), folder / "open_clip_model.safetensors")
-    preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3, "resize_mode": "shortest"}
-    (folder / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": config, "preprocess_cfg": preprocess})
-    )
-    return f"local-dir:{folder}"
+    DenseClip.encode_patches = encode
+    try:
+        yield sent
+    finally:
+        DenseClip.encode_patches = original
 
 
 if __name__ == "__main__":

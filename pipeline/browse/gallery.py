@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.browse.grid import Grids
 from pipeline.browse.index import Filters, Index
 from pipeline.browse.store import take
+from pipeline.report import lookup
 
 LARGEST_PAGE = 200
 MOST_LIT = 6
@@ -64,6 +65,18 @@ def _add_captions(
         card["captions"] += 1
         if card["caption"] is None:
             card["caption"] = row["text"]
+    _add_tags(index, {card["image_id"]: card for card in cards if card["caption"] is None})
+
+
+def _add_tags(index: Index, cards: dict[str, dict[str, Any]]) -> None:
+    """Captions made of tags to the cards, by image id, that have none."""
+    if not cards:
+        return
+    numbers = np.array([card["row"] for card in cards.values()], dtype=np.int64)
+    phrases = index.rows_of_images("phrases", numbers)
+    tagged = take(index.store.tables["phrases"], phrases, ["caption_id", "image_id", "text"])
+    for row in lookup.tag_captions(tagged):
+        cards[row["image_id"]] |= {"captions": 1, "caption": row["text"]}
 
 
 def _add_patch_words(

@@ -17,7 +17,7 @@ from pipeline.browse import captions
 from pipeline.browse.grid import Edges, Grids, coverage_colours
 from pipeline.browse.store import Store, rows
 from pipeline.params import PatchWordsParams
-from pipeline.report import outlines
+from pipeline.report import lookup, outlines
 from pipeline.tables import schemas
 
 Row = dict[str, Any]
@@ -42,6 +42,8 @@ def build(image: Row, rejected: list[Row], members: list[Member], params: PatchW
     image_id = image["image_id"]
     said = rows(own.store.tables["captions"], "image_id", [image_id])
     sources = [source for member in members for source in _sources(member, image, params, rejected)]
+    placed = ({**row, "image_id": image_id} for row in sources[0]["phrases"] if row["caption_id"])
+    said += lookup.tag_captions(placed)
     marks = captions.marks_of({each["key"]: each["phrases"] for each in sources}, rejected)
     stored = image["image"]
     return {

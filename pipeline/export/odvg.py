@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pipeline.export import pictures
 from pipeline.export.files import JsonLines, dumps
 from pipeline.export.job import Item, Job, Row
+from pipeline.report import lookup
 
 
 def write(job: Job) -> None:
@@ -51,7 +52,7 @@ def grounded(item: Item) -> Iterator[tuple[Row, list[tuple[Row, list[Row]]]]]:
     for row in item.rows["regions"]:
         if chosen is None or row["region_id"] in chosen:
             regions.setdefault(row["phrase_id"], []).append(row)
-    for caption in item.rows["captions"]:
+    for caption in [*item.rows["captions"], *lookup.tag_captions(item.rows["phrases"])]:
         phrases = [row for row in item.rows["phrases"] if row["caption_id"] == caption["caption_id"]]
         found = [(row, regions[row["phrase_id"]]) for row in phrases if row["phrase_id"] in regions]
         yield caption, sorted(found, key=lambda pair: (pair[0]["start"], pair[0]["end"]))

@@ -103,8 +103,8 @@ def _caption(found: Dataset, trace: Trace, phrase: Row) -> Row | None:
     caption_id = phrase["caption_id"]
     phrases = found.sibling("phrases")
     if phrases and caption_id.endswith(schemas.TAGS_CAPTION):
-        text = lookup.tag_captions(phrases, [caption_id])[caption_id]
-        return {"caption_id": caption_id, "image_id": phrase["image_id"], "text": text}
+        (caption,) = lookup.tag_captions(lookup.rows(phrases, "caption_id", [caption_id]))
+        return caption
     return _one(found, trace, "captions", "caption_id", caption_id)
 
 

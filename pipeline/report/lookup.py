@@ -80,16 +80,28 @@ def _captions(data: Path, caption_ids: set[str]) -> dict[str, str]:
     """Texts of captions by id; those made of an image's tags are in no table, and are the tags joined."""
     of_tags = {name for name in caption_ids if name.endswith(schemas.TAGS_CAPTION)}
     written = by_id(data / "captions", "caption_id", caption_ids - of_tags)
-    texts = {name: row["text"] for name, row in written.items()}
-    return texts | (tag_captions(data / "phrases", of_tags) if of_tags else {})
+    tagged = tag_captions(rows(data / "phrases", "caption_id", of_tags) if of_tags else ())
+    return {name: row["text"] for name, row in written.items()} | {
+        row["caption_id"]: row["text"] for row in tagged
+    }
 
 
-def tag_captions(phrases: Path, caption_ids: Iterable[str]) -> dict[str, str]:
-    """Texts of captions that are made of an image's tags: the texts of the caption's phrases, joined."""
-    tags: dict[str, list[str]] = {name: [] for name in caption_ids}
-    for row in rows(phrases, "caption_id", tags):
-        tags[row["caption_id"]].append(row["text"])
-    return {name: schemas.BETWEEN_TAGS.join(texts) for name, texts in tags.items()}
+def tag_captions(phrases: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The captions, as rows of ``captions``, of those phrases that are tags of their image.
+
+    No table holds them: such a caption is the image's tags joined, so all of them have to be among the rows
+    of ``phrases`` that are given, in the table's order.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for row in phrases:
+        name = row["caption_id"]
+        if not name.endswith(schemas.TAGS_CAPTION):
+            continue
+        if name in found:
+            found[name]["text"] += schemas.BETWEEN_TAGS + row["text"]
+        else:
+            found[name] = {"caption_id": name, "image_id": row["image_id"], "text": row["text"]}
+    return list(found.values())
 
 
 def spread(folder: Path, count: int) -> list[str]:

@@ -7,6 +7,7 @@ import shutil
 import socket
 
 import browse_made
+import made_run
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -42,6 +43,17 @@ def test_the_gallery_counts_rows_and_gives_a_stretch(client, data):
     assert [card["image_id"] for card in answer["cards"]] == ["two", "three", "four"]
     assert [card["patch_words"] for card in answer["cards"]] == [2, 2, 2]
     assert answer["cards"][0]["caption"].startswith("\N{SLIGHTLY SMILING FACE} A red cup")
+
+
+def test_tags_stand_where_captions_are_and_light_their_phrases(tmp_path):
+    client = open_client(made_run.write(tmp_path / "data", made_run.tagged()))
+    cards = client.get("/api/gallery").json()["cards"]
+    said = ["A red cup, a wooden table, Two cups", "A dog", "An old car"]
+    assert [card["caption"] for card in cards] == said
+    (caption,) = client.get("/api/image", params={"id": "790"}).json()["captions"]
+    assert caption["text"] == said[0]
+    lit = {piece["text"]: piece["lights"] for piece in caption["segments"] if piece["word"]}
+    assert lit["wooden"] == {"data": ["790/c41/p1"]} and lit["cups"] == {"data": ["790/c42/p0"]}
 
 
 def test_cards_show_the_patches_that_the_filter_found(client, data):

@@ -135,6 +135,16 @@ def test_odvg_comes_back_as_boxes_linked_to_the_characters_that_name_them(made: 
     assert sorted(found) == sorted(expected)
 
 
+def test_tags_come_back_as_the_caption_that_they_make(tmp_path: Path) -> None:
+    data = made_run.write(tmp_path / "data", made_run.tagged())
+    export(data, "regions", "odvg", tmp_path / "out")
+    rows = read("grounding_json", tmp_path / "out", files=["train.jsonl", "test.jsonl"], images=["images"])
+    texts = {row["caption_id"]: row["text"] for row in rows["captions"]}
+    assert sorted(texts.values()) == ["A dog", "A red cup, a wooden table, Two cups", "An old car"]
+    spans = {texts[s["caption_id"]][s["start"] : s["end"]] for row in rows["objects"] for s in row["phrase"]}
+    assert spans == {"A red cup", "a wooden table", "A dog", "An old car"}
+
+
 def test_odvg_objects_come_back_as_labelled_boxes(made: Path, tmp_path: Path) -> None:
     export(made, "objects", "odvg", tmp_path / "out")
     lines = [json.loads(line) for line in (tmp_path / "out" / "train.jsonl").read_text().splitlines()]

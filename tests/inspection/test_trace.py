@@ -40,12 +40,10 @@ def test_a_phrase_that_lies_on_no_patch_says_why(data: Path) -> None:
 
 
 def test_a_tag_leads_to_its_characters_among_the_images_tags(data: Path) -> None:
-    made = made_run.rows()
-    for row, start in zip([row for row in made["phrases"] if row["caption_id"] == "790/c41"], (0, 11)):
-        row.update(caption_id="790/tags", start=start, end=start + len(row["text"]))
-    made_run.write(data, {"phrases": made["phrases"], "captions": []})
+    made_run.write(data, made_run.tagged())
     found = traced(data, "790/c41/p1")
-    assert found.caption == {"caption_id": "790/tags", "image_id": "790", "text": "A red cup, a wooden table"}
+    assert found.caption["caption_id"] == "790/tags"
+    assert found.caption["text"] == "A red cup, a wooden table, Two cups"
     assert found.caption["text"][found.phrase["start"] : found.phrase["end"]] == "a wooden table"
     assert not found.missing
 
