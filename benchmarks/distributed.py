@@ -13,14 +13,11 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -30,17 +27,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import made_pictures
-from flows import server
+from benchmarks.servers import prefect_server
 from pipeline.grounding import kept
 from pipeline.grounding.block import GroundBlock
 from pipeline.grounding.open_clip import OpenClipAnnotator
 from pipeline.params import ComputeParams, OpenClipSourceParams
 from pipeline.tables import dataset, digests
 from pipeline.tables.dataset import Provenance
-from pipeline.tables.shards import Tables
+from pipeline.tables.shards import Block, Tables
 
-ROOT = Path(__file__).parents[1]
 RUNNERS = ("threads", "processes", "dask", "ray")
+WORKERS, BATCH = 2, 10
 TABLES = ("images", "captions", "phrases", "objects")
 
 
@@ -108,22 +105,6 @@ def main(
     Console().print(f"{images:,} pictures, {shard_size} a shard, two workers", table)
 
 
-@contextmanager
-def prefect_server(folder: Path) -> Iterator[dict[str, str]]:
-    """A Prefect server of its own while the block runs; the environment of processes that use it."""
-    with socket.socket() as probe:
-        probe.bind((server.HOST, 0))
-        port = probe.getsockname()[1]
-    os.environ[server.PORT_VARIABLE] = str(port)
-    home = folder / ".prefect"
-    url = server.start(home)
-    try:
-        paths = {"PREFECT_API_URL": url, "PREFECT_HOME": str(home), "PYTHONPATH": str(ROOT)}
-        yield os.environ | paths
-    finally:
-        server.stop(home)
-
-
 def make(folder: Path, images: int, shard_size: int) -> None:
     """Write the datasets that the stage reads, and the model."""
     for number, first in enumerate(range(0, images, shard_size)):
@@ -133,37 +114,53 @@ def make(folder: Path, images: int, shard_size: int) -> None:
     made_pictures.save_model(folder / "model", layers=6, width=256, patch=16)
 
 
-def run(folder: Path, runner: str, killed: bool) -> None:
-    """Do the stage once, from nothing, and write what came of it to ``result.json``."""
+def block_of(folder: Path, out: Path) -> GroundBlock:
+    """The stage's block on what `make` wrote; what the model says is kept below ``out``."""
+    params = OpenClipSourceParams(
+        model=f"local-dir:{folder / 'model'}",
+        pretrained=None,
+        dense="tokens",
+        prompt="a photo of {}",
+        threshold=0.6,
+        min_similarity=-1,
+        batch_size=BATCH,
+    )
+    datasets = {name: folder / "in" / name for name in TABLES}
+    return GroundBlock(OpenClipAnnotator(params, out / "work" / kept.FOLDER), root=folder, **datasets)
+
+
+def run_stage(block: Block, runner: str, out: Path) -> None:
+    """Do the stage with two workers, or what is left of it; tables go to ``out/data``."""
     from prefect import flow
 
     from flows.common import run_block
 
-    out = folder / "out"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
-    params = OpenClipSourceParams(
-        model=f"local-dir:{folder / 'model'}", pretrained=None, dense="tokens", prompt="a photo of {}",
-        threshold=0.6, min_similarity=-1, batch_size=10,
-    )  # fmt: skip
-    datasets = {name: folder / "in" / name for name in TABLES}
-    annotator = OpenClipAnnotator(params, out / "work" / kept.FOLDER)
-    block = Watched(GroundBlock(annotator, root=folder, **datasets), out / "begun")
-    compute = ComputeParams(runner=runner, address=None, workers=2, gpus=0, threads=0)
+    compute = ComputeParams(runner=runner, address=None, workers=WORKERS, gpus=0, threads=0)
 
     @flow
     def ground() -> None:
         run_block(block, {"regions": "phrase_id"}, compute, out / "data", out / "work")
 
+    ground()
+
+
+def tables_digest(out: Path) -> str:
+    """Digest of the tables' bytes."""
+    return digests.of_files(out / "data", "part-*.arrow")
+
+
+def run(folder: Path, runner: str, killed: bool) -> None:
+    """Do the stage once, from nothing, and write what came of it to ``result.json``."""
+    out = folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    block = Watched(block_of(folder, out), out / "begun")
     if killed:
         middle = block.shard_count() // 2
         threading.Thread(target=kill_one, args=(block.notes, middle), daemon=True).start()
-    ground()
-    result = {
-        "again": len(begun(block.notes)) - block.shard_count(),
-        "digest": digests.of_files(out / "data", "part-*.arrow"),
-    }
-    (folder / "result.json").write_text(json.dumps(result))
+    run_stage(block, runner, out)
+    again = len(begun(block.notes)) - block.shard_count()
+    (folder / "result.json").write_text(json.dumps({"again": again, "digest": tables_digest(out)}))
 
 
 def begun(notes: Path) -> list[int]:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.made_tables import GRID, INPUT, PATCH, PHRASES, make
+from benchmarks.servers import prefect_server
 from pipeline import params as parameters
 from pipeline.grounding.block import GroundBlock
 from pipeline.grounding.dataset import DatasetAnnotator
@@ -72,12 +74,19 @@ def main(
         return
     costs = []
     for number in images:
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            workspace = Path(place)
+        with ExitStack() as stack:
+            workspace = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
+            if flows:
+                environment = stack.enter_context(prefect_server(workspace))
             make(workspace / "data", number, shard_size)
-            costs.append(
-                (number, {name: measure(name, workspace, number, shard_size, flows) for name in STAGES})
-            )
+            of_stage = {}
+            for name in STAGES:
+                command = command_of(name, workspace, number, shard_size, flows)
+                regions = workspace / "data" / "regions"
+                rows = number * PHRASES if name == "ground" else dataset.count_rows(regions)
+                of_stage[name] = measure(command, workspace, environment, rows)
+            costs.append((number, of_stage))
             check(workspace / "data")
     show(costs)
     if max(cost.memory for _, of in costs for cost in of.values()) > LIMIT:
@@ -115,20 +124,28 @@ def run_stage(stage: str, data: Path) -> None:
     staging.publish(targets | {"rejects": data / "rejects" / stage})
 
 
-def measure(stage: str, workspace: Path, images: int, shard_size: int, flows: bool) -> Cost:
-    """A stage in a process of its own."""
-    data = workspace / "data"
-    rows = images * PHRASES if stage == "ground" else dataset.count_rows(data / "regions")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    if flows:
-        settings = parameters.load(ROOT / "params.yaml").model_dump(mode="json")
-        settings["ground"] |= {"source": "dataset", "masks": "none", "dataset": RULE.model_dump()}
-        settings["patch_words"] = COVER.model_dump()
-        (workspace / "params.yaml").write_text(json.dumps(settings))  # JSON is YAML
-        command = [sys.executable, "-m", f"flows.{stage}"]
-    else:
+def command_of(stage: str, workspace: Path, images: int, shard_size: int, flows: bool) -> list[str]:
+    """What runs a stage on its own; with its settings in ``workspace``, where that is how it gets them."""
+    if not flows:
         command = [sys.executable, "-m", "benchmarks.ground_million", "--images", str(images)]
-        command += ["--shard-size", str(shard_size), "--folder", str(data), "--stage", stage]
+        return [
+            *command,
+            "--shard-size",
+            str(shard_size),
+            "--folder",
+            str(workspace / "data"),
+            "--stage",
+            stage,
+        ]
+    settings = parameters.load(ROOT / "params.yaml").model_dump(mode="json")
+    settings["ground"] |= {"source": "dataset", "masks": "none", "dataset": RULE.model_dump()}
+    settings["patch_words"] = COVER.model_dump()
+    (workspace / "params.yaml").write_text(json.dumps(settings))  # JSON is YAML
+    return [sys.executable, "-m", f"flows.{stage}"]
+
+
+def measure(command: list[str], workspace: Path, environment: dict[str, str], rows: int) -> Cost:
+    """What a process takes that does a stage of so many rows."""
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=workspace, env=environment)
     ended, memory = 0, 0

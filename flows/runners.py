@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from pipeline.errors import UserError
@@ -25,18 +27,37 @@ _LOST = {
     "distributed": ("KilledWorker", "CancelledError", "FutureCancelledError", "FuturesCancelledError"),
     "ray": ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError"),
 }
+_UNREACHED = "Failed to reach API"  # what a task that finds no Prefect server says
 _REACH_SECONDS = 10
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-def open_runner(compute: ComputeParams) -> AbstractContextManager[TaskRunner[Any]]:
-    """The task runner that the settings ask for, to be entered.
+@contextmanager
+def open_runner(compute: ComputeParams) -> Iterator[TaskRunner[Any]]:
+    """The task runner that the settings ask for, to be entered in a flow.
 
     Raises:
-        UserError: on entering, the cluster at ``compute.address`` cannot be reached.
+        UserError: on entering, the cluster at ``compute.address`` cannot be reached; on leaving, its workers
+            could not reach the Prefect server of this run.
     """
     kinds = {"threads": _threads, "processes": _processes, "dask": _dask, "ray": _ray}
-    return kinds[compute.runner](compute)
+    url = _server_url()
+    # Told the server's address, workers do not start one each where this run has a temporary one.
+    with temporary_settings({PREFECT_API_URL: url}), kinds[compute.runner](compute) as runner:
+        try:
+            yield runner
+        except RuntimeError as error:
+            if _UNREACHED not in str(error):
+                raise
+            raise UserError(
+                f"compute.address: the workers of {compute.address} cannot reach this run's Prefect server at"
+                f" {url}. Start one that listens to them, `prefect server start --host 0.0.0.0`, and set"
+                " PREFECT_API_URL to its address as they see it, http://HOST:4200/api."
+            ) from error
+
+
+def _server_url() -> str:
+    return str(get_client(sync_client=True).api_url).rstrip("/")
 
 
 def is_lost(error: BaseException) -> bool:
@@ -110,6 +131,8 @@ def _ray(compute: ComputeParams) -> Iterator[TaskRunner[Any]]:
         # Ray would otherwise join a cluster that it finds running.
         settings |= {"address": "local", "include_dashboard": False}
         settings |= {"num_cpus": compute.workers, "num_gpus": compute.gpus or None}
+        # Its workers would run at niceness 15 and starve beside anything else on the machine.
+        settings |= {"_system_config": {"worker_niceness": 0}}
     with ExitStack() as stack:
         try:
             runner = stack.enter_context(RayTaskRunner(compute.address, settings))

@@ -13,11 +13,6 @@ from pipeline.errors import UserError
 from pipeline.params import ComputeParams
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
-on_request = pytest.mark.skipif(
-    os.environ.get("PATCHWORDS_CLUSTER_TESTS") != "1",
-    reason="starts clusters and kills their workers, which is not yet proven on a slow machine: "
-    "set PATCHWORDS_CLUSTER_TESTS=1",
-)
 
 
 @flow
@@ -52,26 +47,11 @@ def disturbed(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def dask_address():
     """A Dask cluster of two workers that was started elsewhere."""
-    distributed = pytest.importorskip("distributed")
-    try:
-        cluster = distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None)
-    except Exception as error:
-        pytest.skip(f"no Dask cluster starts here: {error}")
-    with cluster:
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
         yield cluster.scheduler_address
 
 
-@pytest.fixture
-def can_start_ray():
-    ray = pytest.importorskip("ray")
-    try:
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    except Exception as error:
-        pytest.skip(f"no Ray starts here: {error}")
-    ray.shutdown()
-
-
-@on_request
 def test_dask_gives_a_killed_workers_shard_to_another(disturbed, undisturbed, dask_address):
     clustered(disturbed, settings("dask", address=dask_address))
     # Only the shard that the worker died on was done again.
@@ -79,14 +59,13 @@ def test_dask_gives_a_killed_workers_shard_to_another(disturbed, undisturbed, da
     assert content(disturbed) == undisturbed
 
 
-@on_request
-def test_ray_gives_a_killed_workers_shard_to_another(disturbed, undisturbed, can_start_ray):
+def test_ray_gives_a_killed_workers_shard_to_another(disturbed, undisturbed):
+    pytest.importorskip("ray", reason="Ray is not installed")
     clustered(disturbed, settings("ray"))
     assert ToyBlock(disturbed).calls() == [0, 1, 2, 2, 3]
     assert content(disturbed) == undisturbed
 
 
-@on_request
 def test_processes_start_again_and_do_what_is_not_done(disturbed, undisturbed):
     clustered(disturbed, settings("processes"))
     calls = ToyBlock(disturbed).calls()
@@ -96,13 +75,22 @@ def test_processes_start_again_and_do_what_is_not_done(disturbed, undisturbed):
     assert content(disturbed) == undisturbed
 
 
-@on_request
 def test_a_cluster_that_is_not_there_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(runners, "_REACH_SECONDS", 1)
     with pytest.raises(
         UserError, match=r"compute\.address: there is no Dask cluster at 'tcp://127\.0\.0\.1:9'"
     ):
         clustered(tmp_path, settings("dask", address="tcp://127.0.0.1:9"))
+
+
+def test_workers_that_find_no_prefect_server_are_told(tmp_path, monkeypatch):
+    # As on another machine, where the address of this one's loopback leads nowhere.
+    monkeypatch.setattr(runners, "_server_url", lambda: "http://127.0.0.1:9/api")
+    with pytest.raises(
+        UserError, match=r"workers .*cannot reach this run's Prefect server at http://127\.0\.0\.1:9"
+    ):
+        clustered(tmp_path, settings("processes", workers=1))
+    assert not (tmp_path / "data").exists()
 
 
 def test_workers_share_out_gpus_and_keep_what_they_were_given(monkeypatch):
