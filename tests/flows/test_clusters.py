@@ -1,6 +1,7 @@
 """Processes, Dask and Ray: a worker killed in the middle costs its own shard, and not a byte."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -83,14 +84,15 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path, monkeypatch):
         clustered(tmp_path, settings("dask", address="tcp://127.0.0.1:9"))
 
 
-def test_workers_that_find_no_prefect_server_are_told(tmp_path, monkeypatch):
-    # As on another machine, where the address of this one's loopback leads nowhere.
-    monkeypatch.setattr(runners, "_server_url", lambda: "http://127.0.0.1:9/api")
-    with pytest.raises(
-        UserError, match=r"workers .*cannot reach this run's Prefect server at http://127\.0\.0\.1:9"
-    ):
-        clustered(tmp_path, settings("processes", workers=1))
-    assert not (tmp_path / "data").exists()
+def test_workers_that_find_no_prefect_server_are_told(prefect_server):
+    # What a task says on another machine, where the address of this one's loopback leads nowhere.
+    said = RuntimeError("Failed to reach API at http://127.0.0.1:4297/api/")
+    elsewhere = settings("threads", address="tcp://head:8786")
+    told = f"workers of tcp://head:8786 cannot reach this run's Prefect server at {prefect_server}"
+    with pytest.raises(UserError, match=re.escape(told)), runners.open_runner(elsewhere):
+        raise said
+    with pytest.raises(RuntimeError, match="another"), runners.open_runner(elsewhere):
+        raise RuntimeError("another")
 
 
 def test_workers_share_out_gpus_and_keep_what_they_were_given(monkeypatch):
