@@ -143,7 +143,10 @@ class TagsParams(Section):
     model: str = Field(description="open_clip architecture, or local-dir:FOLDER for one on disk.")
     pretrained: str | None = Field(description="open_clip's tag or file of the weights; none for local-dir.")
     prompt: str = Field(description="Template of the text, with {} for the word.")
-    vocabulary: Path = Field(description="Text file, a word a line; the one given has COCO's categories.")
+    vocabulary: Path = Field(
+        description="Text file, a word a line: vocabulary_scenes.txt has the default scenes' nouns,"
+        " vocabulary.txt COCO's."
+    )
     best: Positive = Field(description="Most tags of an image.")
     min_similarity: Annotated[float, Field(ge=-1, le=1)] = Field(
         description="Words below this cosine with the image are no tags."

@@ -210,7 +210,7 @@ def test_a_member_can_have_settings_of_its_own(project):
 
 def test_tags_depend_on_their_settings_vocabulary_encoder_and_on_who_grounds_them(project):
     paths, before = watched(project, "tag", TAGS)
-    assert {"data/images", "data/models/encoder", "pipeline/grounding/vocabulary.txt"} <= paths
+    assert {"data/images", "data/models/encoder", "pipeline/grounding/vocabulary_scenes.txt"} <= paths
     assert watched(project, "tag", TAGS, ("ground.tags.best", 2))[1] != before
     assert watched(project, "tag", TAGS, ("ground.tags.vocabulary", "words.txt"))[0] != paths
     ground = watched(project, "ground", TAGS)

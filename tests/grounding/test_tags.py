@@ -15,12 +15,12 @@ from pipeline.errors import UserError
 from pipeline.grounding import dense_clip, open_annotator, tags
 from pipeline.grounding.base import ShardInputs
 from pipeline.params import TagsParams
+from pipeline.sources.scenes import NOUNS
 from pipeline.tables import dataset, schemas, synonyms
 from pipeline.tables.dataset import Provenance
 
 ROOT = Path(__file__).parents[2]
 PROFILE = ROOT / "profiles" / "embedded.yaml"
-VOCABULARY = yaml.safe_load(PROFILE.read_text())["ground"]["tags"]["vocabulary"]
 DATASET = {"several": "all", "crowds": True}
 WORDS = ["dog", "fire hydrant", "red ball", "two cats", "tree"]
 SIZES = [(40, 30), (30, 50), (64, 64)]
@@ -168,7 +168,11 @@ def test_the_vocabulary_is_a_word_a_line(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("dog\n\n  fire   hydrant \ndog\nball, red\n")
     assert tags.read_vocabulary(path) == ["dog", "fire hydrant", "ball red"]
-    assert tags.read_vocabulary(ROOT / VOCABULARY) == list(synonyms.CATEGORIES)
+    of_coco = ROOT / "pipeline" / "grounding" / "vocabulary.txt"
+    assert tags.read_vocabulary(of_coco) == list(synonyms.CATEGORIES)
+    default = yaml.safe_load(PROFILE.read_text())
+    of_scenes = tags.read_vocabulary(ROOT / default["ground"]["tags"]["vocabulary"])
+    assert of_scenes == list(NOUNS[: default["source"]["scenes"]["nouns"]])
     path.write_text(" \n")
     with pytest.raises(UserError, match=r"tags\.vocabulary: .*holds no word"):
         tags.read_vocabulary(path)
