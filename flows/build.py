@@ -33,6 +33,8 @@ class Plan:
     experiment: str | None = None
     remote: bool = False
     """Whether what others built is pulled from DVC's remote, and what is built here pushed to it."""
+    study: Sequence[str] = ()
+    """A study's command, which is no stage: done once the stages are, in place."""
 
 
 def given(form: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def build(plan: Plan) -> State[None]:
             tell("An experiment was killed here: params.yaml and dvc.lock are put back as they were before.")
         old = params.PARAMS_FILE.read_text(encoding="utf-8")
         new = settings.edited(edits, plan.profile)
-        _check(plan, edits, new)
+        check(plan, edits, new)
         before = results.read()
         if plan.where == IN_PLACE:
             params.PARAMS_FILE.write_text(new, encoding="utf-8")
@@ -62,15 +64,11 @@ def build(plan: Plan) -> State[None]:
             if remote:
                 handover.push()
             results.publish(done, before, params.load())
+            if plan.study:
+                dvc_run.follow("study", plan.study)
+                results.publish_study(before)
         else:
             _experiment(settings.overrides(old, new), plan, before, tell)
-    return _ending(lost)
-
-
-def command(name: str, arguments: Sequence[str]) -> State[None]:
-    """Run a command that is no stage, as one task, its output as the log."""
-    with _sole_writer(), _until_worker_is_lost() as lost:
-        dvc_run.follow(name, arguments)
     return _ending(lost)
 
 
@@ -86,7 +84,7 @@ def _experiment(
     dvc_run.once(["checkout", "--force", "--allow-missing"])
 
 
-def _check(plan: Plan, edits: Mapping[str, Any], text: str) -> None:
+def check(plan: Plan, edits: Mapping[str, Any], text: str) -> None:
     """Refuse what no schema can: values that do not go together."""
     if unknown := [stage for stage in plan.stages if stage not in forms.stages()]:
         raise UserError(f"dvc.yaml has no stage {', '.join(unknown)}; it has {', '.join(forms.stages())}.")

@@ -15,7 +15,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.utilities.annotations import quote
 
-from flows import dvc_output, processes, progress
+from flows import dvc_output, processes
+from pipeline.writer import RUN_VARIABLE
 
 BACKOFF_SECONDS = (5, 20)  # before the second and the third try
 KILLED = (-9, 137)  # most often for want of memory, or because a machine went down
@@ -64,8 +65,7 @@ def run(arguments: Sequence[str], tell: Callable[[str], None]) -> dict[str, str]
 def once(arguments: Sequence[str]) -> dict[str, str]:
     """As `run`, without another try."""
     outcomes = {}
-    variables = {progress.RUN_VARIABLE: str(flow_run.id or "")}
-    with processes.running([*processes.DVC, *arguments], variables) as command:
+    with processes.running([*processes.DVC, *arguments], _variables()) as command:
         for step, lines in dvc_output.by_stage(command.lines()):
             if step.stage:
                 named = follow_stage.with_options(name=step.stage, task_run_name=step.stage)
@@ -91,7 +91,7 @@ def follow(name: str, command: Sequence[str]) -> None:
 @task(cache_policy=NO_CACHE, persist_result=False)
 def follow_command(command: list[str]) -> None:
     """Follow a command to its end."""
-    with processes.running(command) as running:
+    with processes.running(command, _variables()) as running:
         _follow(running.lines())
         if running.status:
             raise StageFailedError(f"`{' '.join(command)}` ended with status {running.status}: see the log.")
@@ -103,6 +103,11 @@ def follow_stage(outcome: str, lines: Any) -> State[None] | None:
     _follow(lines)
     why = _WHY_CACHED.get(outcome)
     return Completed(name="Cached", message=why) if why else None
+
+
+def _variables() -> dict[str, str]:
+    """What tells a stage which run it belongs to."""
+    return {RUN_VARIABLE: str(flow_run.id or "")}
 
 
 def _follow(lines: Iterator[str]) -> None:

@@ -87,7 +87,7 @@ def _of(key: str, title: str, note: str = "") -> tuple[Any, ...]:
 _PROFILES = {"type": "string", "enum": profiles.names(PROJECT / profiles.FOLDER)}
 _STAGES = {"type": "array", "items": {"type": "string", "enum": stages()}, "uniqueItems": True}
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "maxLength": 60}
-_SEEDS = {"type": "integer", "minimum": 1, "maximum": 100}
+_SEEDS = {"type": "integer", "minimum": 2, "maximum": 100}  # an interval needs two
 
 Profile = Annotated[
     str | None, *_field(_PROFILES, "Profile", f"A named set of settings to start from. {KEPT}")

@@ -10,6 +10,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
+from prefect.runtime import flow_run
 
 from flows import PROJECT, dvc_run, processes, settings
 from pipeline import params
@@ -47,7 +48,12 @@ def start(deployment: str) -> None:
     """Start the deployment with this workspace's settings, and do not wait for it."""
     leaves = settings.leaves(settings.tree(params.PARAMS_FILE.read_text(encoding="utf-8")))
     shared = {key: value for key, value in leaves.items() if not key.startswith(OWN)}
-    name = f"{deployment}/{deployment}"
+    name = f"{deployment}-after-{flow_run.name}"
     # Typed for asynchronous flows too; called from a synchronous one, it gives the run itself.
-    run = cast(FlowRun, run_deployment(name, parameters={"settings": shared}, timeout=0))
+    run = cast(
+        FlowRun,
+        run_deployment(
+            f"{deployment}/{deployment}", parameters={"settings": shared}, flow_run_name=name, timeout=0
+        ),
+    )
     get_run_logger().info("Handed over to %s: the run %s.", deployment, run.name)

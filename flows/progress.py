@@ -15,7 +15,8 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-RUN_VARIABLE = "PATCHWORDS_FLOW_RUN"  # the run in the Prefect UI that a stage belongs to, if any
+from pipeline.writer import RUN_VARIABLE
+
 ARTIFACT_SECONDS = 1.0  # least time between two updates of the artifact: each is a request to the server
 
 

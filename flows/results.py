@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +18,66 @@ from pipeline.errors import UserError
 from pipeline.params import Params
 from pipeline.report.commands import draw_overlays
 from pipeline.tables import dataset
-from pipeline.tables.metrics import METRICS, Metric
+from pipeline.tables.metrics import AUDIT_METRICS, METRICS, Metric
 
-METRICS_FILE = Path("data/metrics.json")
 REPORT = Path("data/report/index.html")
 FILES_VARIABLE = "PATCHWORDS_FILES_URL"  # where `make serve` shows the workspace's report
 OVERLAYS = 4
 
-Results = Mapping[str, Any]
+Estimates = Mapping[str, Mapping[str, float]]
+"""Estimates by metric key."""
 
 
-def read(file: Path = METRICS_FILE) -> Results:
-    """The metrics of the last run; empty if there are none or they cannot be read."""
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
+@dataclass(frozen=True)
+class Results:
+    """What the workspace has measured so far; empty where nothing was, or it cannot be read."""
+
+    arms: Mapping[str, Estimates] = field(default_factory=dict)
+    audits: Mapping[str, Estimates] = field(default_factory=dict)
+    """By annotation source."""
+    study: Mapping[str, Estimates] = field(default_factory=dict)
+    """The arms, over seeds."""
+
+
+def read(data: Path = Path("data")) -> Results:
+    """The results in the folder of the datasets."""
+    audits = {file.parent.name: _json(file).get("overall", {}) for file in data.glob("audit/*/audit.json")}
+    arms, study = (_json(data / name).get("arms", {}) for name in ("metrics.json", "study.json"))
+    return Results(arms, dict(sorted(audits.items())), study)
 
 
 def publish(stages: Collection[str], before: Results, settings: Params) -> None:
     """Create the artifacts of a run that has ended well and brought the stages up to date."""
     create_markdown_artifact(tables(Path()), "tables", "Datasets with their rows and digests")
+    now = read()
     if "patch_words" in stages:
         _show_overlays(settings)
+    if any(stage.startswith("audit@") for stage in stages):
+        text = comparison(now.audits, before.audits, AUDIT_METRICS, "phrases of the images looked at")
+        create_markdown_artifact(text, "audit", "Annotation sources against human boxes, and the change")
     if "report" in stages:
-        create_markdown_artifact(results_table(read(), before), "results", "The arms, and the change")
+        text = comparison(now.arms, before.arms, METRICS, "test split")
+        create_markdown_artifact(text, "results", "The arms, and the change")
         _link_report()
 
 
-def results_table(now: Results, before: Results) -> str:
-    """Every arm's metrics, beside their change since ``before`` in the metric's own unit, as Markdown."""
-    arms = list(now.get("arms", {}))
-    titles = [title for arm in arms for title in (arm.replace("_", "-"), "change")]
-    lines = [f"| test split | {' | '.join(titles)} |", f"| --- |{' ---: |' * len(titles)}"]
-    for metric in METRICS:
+def publish_study(before: Results) -> None:
+    """Create the artifact of a study."""
+    text = comparison(read().study, before.study, METRICS, "mean over seeds")
+    create_markdown_artifact(text, "study", "The arms over several seeds, and the change")
+
+
+def comparison(
+    now: Mapping[str, Estimates], before: Mapping[str, Estimates], metrics: Sequence[Metric], corner: str
+) -> str:
+    """Every column's metrics beside their change since ``before`` in the metric's own unit, as Markdown."""
+    titles = [title for name in now for title in (name.replace("_", "-"), "change")]
+    lines = [f"| {corner} | {' | '.join(titles)} |", f"| --- |{' ---: |' * len(titles)}"]
+    for metric in metrics:
         cells = []
-        for arm in arms:
-            value = _value(now, arm, metric)
-            cells += [_shown(value, metric), _change(value, _value(before, arm, metric), metric)]
+        for name in now:
+            value = _value(now, name, metric)
+            cells += [_shown(value, metric), _change(value, _value(before, name, metric), metric)]
         if any(cells):
             lines.append(f"| {metric.group}: {metric.title} | {' | '.join(cells)} |")
     changed = (
@@ -105,8 +128,15 @@ def _show_overlays(settings: Params) -> None:
         create_image_artifact(f"data:image/png;base64,{encoded}", f"overlay-{number}", file.stem)
 
 
-def _value(results: Results, arm: str, metric: Metric) -> float | None:
-    estimate = results.get("arms", {}).get(arm, {}).get(metric.key)
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def _value(results: Mapping[str, Estimates], name: str, metric: Metric) -> float | None:
+    estimate = results.get(name, {}).get(metric.key)
     return None if estimate is None else float(estimate["value"])
 
 

@@ -16,6 +16,7 @@ from pipeline import params as parameters
 ANNOTATION = ["patch_words"]
 TRAINING = ["finetune"]
 EVALUATION = ["report"]
+STUDY = ["features", "patch_words", "language_model"]  # what `make study` brings up to date first
 
 
 @flow(name="rebuild", persist_result=False)
@@ -93,9 +94,10 @@ def audit(sources: forms.AuditSources = forms.EMPTY, images: forms.AuditImages =
 
 
 @flow(name="study", persist_result=False)
-def study(seeds: forms.Seeds = 5) -> State[None]:
+def study(seeds: forms.Seeds = 5, remote: forms.Remote = True) -> State[None]:
     """Compare the arms over several seeds; goes on where an earlier study stopped."""
-    return build.command("study", ["python", "-m", "pipeline.evaluation.study", "--seeds", str(seeds)])
+    command = ["python", "-m", "pipeline.evaluation.study", "--seeds", str(seeds)]
+    return build.build(build.Plan({}, stages=STUDY, remote=remote, study=command))
 
 
 def _arms_with_a_loss() -> list[str]:

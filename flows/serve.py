@@ -46,11 +46,11 @@ def serve(home: Path, pools: tuple[str, ...]) -> None:
         variables = worker_variables(url, _serve_report(stack))
         create_pools(url)
         _mark_crashed(url)  # before another run takes the workspace over
-        if POOLS[0] in pools:
-            _deploy(variables, home)
-            create_automations(url)
         workers = {pool: _start_worker(pool, variables, home) for pool in pools}
         stack.callback(_end_workers, workers)
+        if POOLS[0] in pools:
+            _deploy(variables, home)  # while the workers start
+            create_automations(url)
         pages = url.removesuffix("/api")
         print(
             f"Prefect's pages: {pages}/deployments   (ctrl-C stops the workers, then the server)", flush=True
@@ -64,23 +64,20 @@ def serve(home: Path, pools: tuple[str, ...]) -> None:
                     workers[pool] = _start_worker(pool, variables, home)
 
 
-def worker_variables(url: str, files: str | None, project: Path = PROJECT) -> dict[str, str]:
+def worker_variables(url: str, files: str, project: Path = PROJECT) -> dict[str, str]:
     """The environment of a worker whose flows run in the workspace ``project``."""
     variables = processes.environment() | environment.variables(project)
-    return (
-        variables
-        | {
-            "PREFECT_API_URL": url,
-            WORKSPACE_VARIABLE: str(project),
-            "PYTHONPATH": str(project),  # flows are the workspace's own
-            "PREFECT_WORKER_QUERY_SECONDS": "2",
-            # Cancelling is told at once over a websocket; this is for where none gets through.
-            "PREFECT_WORKER_CANCELLATION_POLL_SECONDS": "3",
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(automations.HEARTBEAT_SECONDS),
-            "PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false",
-        }
-        | ({FILES_VARIABLE: files} if files else {})
-    )
+    return variables | {
+        "PREFECT_API_URL": url,
+        WORKSPACE_VARIABLE: str(project),
+        "PYTHONPATH": str(project),  # flows are the workspace's own
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        # Cancelling is told at once over a websocket; this is for where none gets through.
+        "PREFECT_WORKER_CANCELLATION_POLL_SECONDS": "3",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(automations.HEARTBEAT_SECONDS),
+        "PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false",
+        FILES_VARIABLE: files,
+    }
 
 
 def _mark_crashed(url: str) -> None:
@@ -127,7 +124,7 @@ def _end_workers(workers: Mapping[str, subprocess.Popen[bytes]]) -> None:
         processes.end(worker, WORKER_PATIENCE)
 
 
-def _serve_report(stack: ExitStack) -> str | None:
+def _serve_report(stack: ExitStack) -> str:
     """Serve the folder of the report on the loopback, beside the server's port; nothing else of the disk."""
     folder = PROJECT / REPORT.parent
 
@@ -139,9 +136,10 @@ def _serve_report(stack: ExitStack) -> str | None:
             pass
 
     try:
-        files = ThreadingHTTPServer((server.HOST, 0), Handler)
+        # The same place each time, so that the links of earlier runs go on leading there.
+        files = ThreadingHTTPServer((server.HOST, server.port() + 1), Handler)
     except OSError:
-        return None
+        files = ThreadingHTTPServer((server.HOST, 0), Handler)
     threading.Thread(target=files.serve_forever, daemon=True).start()
     stack.callback(files.shutdown)
     return f"http://{server.HOST}:{files.server_port}"

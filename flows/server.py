@@ -33,18 +33,18 @@ def start(home: Path) -> str:
     """
     if url := environment.running(home):
         return url
-    port = _port()
-    if _is_taken(port):
+    wanted = port()
+    if _is_taken(wanted):
         raise UserError(
-            f"Port {port} of {HOST} is taken by another program (another copy of this project?): "
-            f"choose another with {PORT_VARIABLE}={port + 1}."
+            f"Port {wanted} of {HOST} is taken by another program (another copy of this project?): "
+            f"choose another with {PORT_VARIABLE}={wanted + 2}."
         )
     home.mkdir(parents=True, exist_ok=True)
     if not _lives(home):
         (home / "server.pid").unlink(missing_ok=True)  # left by a server that was killed
-    url = f"http://{HOST}:{port}/api"
+    url = f"http://{HOST}:{wanted}/api"
     environment.note(home).write_text(url + "\n", encoding="utf-8")
-    _prefect(home, "start", "--background", "--host", HOST, "--port", str(port), pages_ask=url)
+    _prefect(home, "start", "--background", "--host", HOST, "--port", str(wanted), pages_ask=url)
     deadline = time.monotonic() + START_SECONDS
     while environment.running(home) is None:
         if time.monotonic() > deadline:
@@ -83,10 +83,11 @@ def _prefect(home: Path, *command: str, pages_ask: str = "") -> None:
             raise UserError(f"`prefect server {' '.join(command)}` failed:\n{log.read().strip()}")
 
 
-def _port() -> int:
+def port() -> int:
+    """The port that the server is to have; the one after it is the report's (`flows.serve`)."""
     text = os.environ.get(PORT_VARIABLE, str(PORT))
-    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
-        raise UserError(f"{PORT_VARIABLE}: found {text!r}; allowed are ports from 1024 to 65535.")
+    if not text.isdecimal() or not 1024 <= int(text) <= 65534:
+        raise UserError(f"{PORT_VARIABLE}: found {text!r}; allowed are ports from 1024 to 65534.")
     return int(text)
 
 

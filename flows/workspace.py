@@ -13,7 +13,8 @@ from typing import IO, Any
 
 import psutil
 
-LOCK = Path(".work/writer.lock")
+from pipeline.writer import LOCK, read
+
 LOOK_SECONDS = 1.0
 
 
@@ -52,9 +53,9 @@ def abandoned(project: Path) -> dict[str, Any]:
     file = _open(project)
     with file:
         # Looked at before it is locked, so that nobody waits for the one that looks.
-        if not _read(file) or _take(file):
+        if not read(file) or _take(file):
             return {}
-        found = _read(file)
+        found = read(file)
         _note(file, {})
         return found
 
@@ -92,17 +93,9 @@ def _take(file: IO[str]) -> str:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        found = _read(file)
+        found = read(file)
         return f"the run {found['name']} (process {found['pid']})" if found else "another run"
     return ""
-
-
-def _read(file: IO[str]) -> dict[str, Any]:
-    file.seek(0)
-    try:
-        return dict(json.loads(file.read() or "{}"))
-    except json.JSONDecodeError:
-        return {}
 
 
 def _note(file: IO[str], who: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from pipeline import writer
 from pipeline.errors import UserError
 
 USER_ERROR_STATUS = 2
@@ -16,9 +17,11 @@ def run_command(main: Callable[[], object]) -> None:
     """Run a command's ``main`` and turn a `UserError` into its message and exit status 2.
 
     For ``if __name__ == "__main__": run_command(main)``. Any other exception is a defect and keeps its
-    traceback; ctrl-C ends with the shell's own status for it, 130.
+    traceback; ctrl-C ends with the shell's own status for it, 130. A stage of DVC's is refused while a run
+    that it is no part of holds the workspace: see `pipeline.writer`.
     """
     try:
+        writer.check()
         main()
     except UserError as error:
         print_error(error)

@@ -3,8 +3,11 @@
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import ui_workspace
+from ui_api import Api
 
 from flows import server
 from flows.environment import running
@@ -30,3 +33,16 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield url
         server.stop(home)
         assert running(home) is None
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of its own, whose stages are soon done."""
+    return ui_workspace.make(tmp_path_factory.mktemp("workspace") / "patchwords")
+
+
+@pytest.fixture(scope="session")
+def api(workspace: Path, prefect_server: str) -> Iterator[Api]:
+    """The REST API of the server, while a worker of the default pool runs in the workspace."""
+    with ui_workspace.served(workspace, prefect_server, "default-pool"):
+        yield Api(prefect_server)

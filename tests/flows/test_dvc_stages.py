@@ -19,7 +19,13 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES = {name: stage.get("do", stage) for name, stage in DOCUMENT["stages"].items()}
 # Code that decides how a stage runs, or what is refused, and not what comes out.
-SHARED = {"pipeline/console.py", "pipeline/errors.py", "pipeline/lineage.py", "pipeline/models/card.py"} | {
+SHARED = {
+    "pipeline/console.py",
+    "pipeline/errors.py",
+    "pipeline/lineage.py",
+    "pipeline/models/card.py",
+    "pipeline/writer.py",
+} | {
     path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline" / "params").glob("*.py")
 }
 
