@@ -15,7 +15,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test lint check study benchmarks-env browse profile serve server server-stop lock clean-all
+.PHONY: help env repro test lint check study benchmarks-env browse profile serve pictures server server-stop lock clean-all
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -59,6 +59,9 @@ profile: env ## switch params.yaml: make profile PROFILE=smoke; PROFILE=embedded
 
 serve: env ## start the Prefect UI with its workers and forms; ctrl-C stops it
 	@python -m flows.serve
+
+pictures: env ## make docs' pictures of the Prefect UI anew (needs chromium)
+	@python scripts/prefect_pictures.py docs
 
 browse: env ## look at the data in a browser: captions, patches, similarity maps
 	@patchwords browse

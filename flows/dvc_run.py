@@ -12,7 +12,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.states import Completed, Crashed
 from prefect.utilities.annotations import quote
 
 from flows import dvc_output, processes
@@ -50,6 +50,7 @@ def run(arguments: Sequence[str], tell: Callable[[str], None]) -> dict[str, str]
 
     Raises:
         StageFailedError: a stage failed, or DVC did.
+        WorkerLostError: as in `processes.Command.lines`.
     """
     for seconds in BACKOFF_SECONDS:
         try:
@@ -70,7 +71,10 @@ def once(arguments: Sequence[str]) -> dict[str, str]:
             if step.stage:
                 named = follow_stage.with_options(name=step.stage, task_run_name=step.stage)
                 # Quoted, because Prefect would read the lines in search of other tasks' results.
-                named(step.outcome, quote(lines))
+                state = named(step.outcome, quote(lines), return_state=True)
+                if state.is_crashed():
+                    raise processes.WorkerLostError(state.message)
+                state.result()  # raises what it failed with
                 outcomes[step.stage] = step.outcome
             else:
                 _follow(lines)
@@ -100,7 +104,10 @@ def follow_command(command: list[str]) -> None:
 @task(cache_policy=NO_CACHE, persist_result=False)
 def follow_stage(outcome: str, lines: Any) -> State[None] | None:
     """Follow one stage's turn in DVC's output, an iterator of lines, to its end."""
-    _follow(lines)
+    try:
+        _follow(lines)
+    except processes.WorkerLostError as error:
+        return Crashed(message=str(error))
     why = _WHY_CACHED.get(outcome)
     return Completed(name="Cached", message=why) if why else None
 

@@ -99,11 +99,11 @@ def _server(home: Path, stack: ExitStack) -> str:
 
 def _deploy(variables: Mapping[str, str], home: Path) -> None:
     log = home / "deploy.log"
+    # What is set here is written into the deployments: another machine's workspace lies elsewhere.
+    unset = {name: value for name, value in variables.items() if name != WORKSPACE_VARIABLE}
     with log.open("w", encoding="utf-8") as file:
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-        done = subprocess.run(
-            command, env=dict(variables), cwd=PROJECT, stdout=file, stderr=file, check=False
-        )
+        done = subprocess.run(command, env=unset, cwd=PROJECT, stdout=file, stderr=file, check=False)
     if done.returncode:
         raise UserError(f"`prefect deploy --all` failed:\n{log.read_text('utf-8').strip()}")
 
