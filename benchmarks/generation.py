@@ -6,9 +6,9 @@
 The model is untrained, so its answers do not end by themselves: each task's answers are as long as the median
 of its references. Both ways have to give the same answers, or the benchmark fails. Prints answers a second.
 
-Seen with --examples 400 on a busy machine, one thread: 6.3 x over all 2,000 answers; captions 10.6 x, referring
-5.8 x, regions 6.1 x, questions 4.4 x, instructions 3.4 x (the shortest answers gain least: most of their time is
-the reading of the prompt, which is work either way).
+Seen with --examples 400 on a busy machine, one thread: 6.3 x over all 2,000 answers; captions 10.6 x,
+referring 5.8 x, regions 6.1 x, questions 4.4 x, instructions 3.4 x (the shortest answers gain least: most of
+their time is the reading of the prompt, which is work either way).
 """
 
 from __future__ import annotations

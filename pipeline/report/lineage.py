@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from pipeline.params import Params
 from pipeline.tables import dataset, digests
 
+RECORDS = (":!dvc.lock", ":!data/metrics.json")
+"""What `dvc repro` itself writes among the committed files."""
 DATASETS = ("images", "captions", "objects", "conversations", "phrases", "regions", "patch_words")
 
 
@@ -54,8 +57,18 @@ def origins(data: Path, arms: Sequence[str]) -> list[Origin]:
     ]  # fmt: skip
 
 
+def commit() -> str:
+    """The commit that is checked out, and whether files differ from it that are not the run's own records."""
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    if head.returncode:
+        return "not in a git repository"
+    changed = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", *RECORDS]
+    edited = subprocess.run(changed, capture_output=True, text=True).stdout.strip()
+    return head.stdout.strip() + (" with changes" if edited else "")
+
+
 def settings(params: Params) -> list[tuple[str, str]]:
-    """What identifies the run: profile, seed, source, annotation source, digest of what changes results."""
+    """What identifies the run: profile, seed, sources, digest of what changes results, commit."""
     changing = params.model_dump(mode="json", exclude={"compute"})
     return [
         ("profile", params.profile),
@@ -63,4 +76,5 @@ def settings(params: Params) -> list[tuple[str, str]]:
         ("source", params.source.name),
         ("annotation source", params.ground.source),
         ("settings", digests.of_value(changing)),
+        ("made at commit", commit()),
     ]
