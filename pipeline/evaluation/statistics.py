@@ -40,7 +40,7 @@ def estimate(per_example: np.ndarray | Sequence[float], resamples: int = 1000, s
     x = _checked(per_example, "estimate")
     n, mean = len(x), float(x.mean())
     if np.all(x == x[0]):
-        slack = 1 - ((1 - LEVEL) / 2) ** (1 / n)
+        slack = _room(n)
         low, high = {0.0: (0.0, slack), 1.0: (1 - slack, 1.0)}.get(mean, (mean, mean))
         return Estimate(mean, low, high, n)
     means = np.concatenate(list(_resampled_means(x, resamples, seed)))
@@ -81,11 +81,22 @@ def paired_difference(
     ``resamples``; else that many are drawn, and p = (1 + hits) / (1 + resamples), which is never zero
     (Phipson and Smyth 2010).
 
+    Differences that are all equal tell the bootstrap nothing. Of values that are 0 or 1 the interval then
+    leaves room, on either side, for the share of unseen examples that may differ (as in `estimate`); else it
+    is the difference itself.
+
     Raises:
         ValueError: the lengths differ, there is no example, or a value is not finite.
     """
     differences = _paired(a, b, "paired_difference")
-    return Difference(estimate(differences, resamples, seed), _sign_flip_p(differences, resamples, seed))
+    p = _sign_flip_p(differences, resamples, seed)
+    if not np.all(differences == differences[0]):
+        return Difference(estimate(differences, resamples, seed), p)
+    value, n = float(differences[0]), len(differences)
+    if not (np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all()):
+        return Difference(Estimate(value, value, value, n), p)
+    room = _room(n)
+    return Difference(Estimate(value, max(value - room, -1.0), min(value + room, 1.0), n), p)
 
 
 def over_seeds(values: np.ndarray | Sequence[float]) -> Estimate:
@@ -117,6 +128,11 @@ def paired_over_seeds(a: np.ndarray | Sequence[float], b: np.ndarray | Sequence[
         return Difference(interval, 1.0 if interval.value == 0.0 else 0.0)
     p = 2 * float(special.stdtr(len(differences) - 1, -abs(interval.value) / error))
     return Difference(interval, p)
+
+
+def _room(n: int) -> float:
+    """The share that n examples without a single case leave possible (Clopper and Pearson 1934)."""
+    return 1 - ((1 - LEVEL) / 2) ** (1 / n)
 
 
 def _checked(values: np.ndarray | Sequence[float], what: str) -> np.ndarray:

@@ -106,6 +106,16 @@ def test_no_difference_at_all_has_p_one():
     assert statistics.paired_difference(np.ones(500), np.ones(500)).p == 1.0
 
 
+def test_equal_differences_leave_room_on_both_sides_where_values_are_shares():
+    room = 1 - 0.025 ** (1 / 50)
+    none = statistics.paired_difference([1.0] * 25 + [0.0] * 25, [1.0] * 25 + [0.0] * 25).estimate
+    assert (none.value, none.low, none.high) == pytest.approx((0, -room, room))
+    worse = statistics.paired_difference(np.zeros(50), np.ones(50)).estimate
+    assert (worse.value, worse.low, worse.high) == pytest.approx((-1, -1, -1 + room))
+    same = statistics.paired_difference([0.3, 0.7], [0.3, 0.7]).estimate
+    assert (same.low, same.high) == (0, 0)
+
+
 def test_p_is_uniform_when_there_is_no_difference():
     rng = np.random.default_rng(5)
     p = [statistics.paired_difference(*rng.random((2, 30)), 199, i).p for i in range(300)]

@@ -25,9 +25,7 @@ SHARED = {
     "pipeline/lineage.py",
     "pipeline/models/card.py",
     "pipeline/writer.py",
-} | {
-    path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline" / "params").glob("*.py")
-}
+} | {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline" / "params").glob("*.py")}
 
 
 def commands(stage: dict) -> list[str]:
