@@ -40,6 +40,10 @@ def matching_pursuit(
         word
             is never picked for being the token's opposite.
 
+    Orthogonal and not positive, it picks what scikit-learn's ``orthogonal_mp`` picks (a test holds the two
+    together). Plain pursuit, which scikit-learn does not have, picks the same first two words and may part
+    from it at the third, since its residual still leans on the words before.
+
     A word is picked once at most. Where the residual is already zero, the remaining picks are arbitrary (but
     the same in every run). Ties go to the word that comes first.
 

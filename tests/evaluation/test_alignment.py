@@ -135,3 +135,28 @@ def test_the_floor_is_what_random_maps_point_at_and_constant_maps_score():
     assert alignment.pointing(rng.random((20000, 16)), coverage).mean() == pytest.approx(5 / 16, abs=0.01)
     constant = np.ones((1, 16))
     assert alignment.pointing(constant, coverage[:1]) == floor[0] == alignment.map_iou(constant, coverage[:1])
+
+
+def test_retrieval_is_scikit_learn_s_ranking():
+    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    regions, words = torch.randn(60, 8, generator=_rng()), torch.randn(30, 8, generator=_rng(1))
+    right = torch.randint(0, 30, (60,), generator=_rng(2))
+    cosine = (torch.nn.functional.normalize(regions) @ torch.nn.functional.normalize(words).T).numpy()
+    found = alignment.retrieval(alignment.word_ranks(regions, words, right))
+    for key, k in (("top1", 1), ("top5", 5)):
+        theirs = sklearn.top_k_accuracy_score(right.numpy(), cosine, k=k, labels=np.arange(30))
+        assert found[key].mean() == pytest.approx(theirs)
+    # With one right word a query, the precision at it is its reciprocal rank.
+    one_hot = np.eye(30, dtype=int)[right.numpy()]
+    theirs = sklearn.label_ranking_average_precision_score(one_hot, cosine)
+    assert found["mrr"].mean() == pytest.approx(theirs)
+
+
+def test_map_iou_is_scikit_learn_s_jaccard_score():
+    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    rng = np.random.default_rng(0)
+    similarity, coverage = rng.normal(size=(20, 16)), rng.random((20, 16))
+    found = alignment.map_iou(similarity, coverage)
+    for values, covered, ours in zip(similarity, coverage, found, strict=True):
+        on = values >= (values.min() + values.max()) / 2
+        assert ours == pytest.approx(sklearn.jaccard_score(covered >= 0.5, on))

@@ -81,6 +81,16 @@ def test_orthogonal_pursuit_is_scikit_learn_s():
 
 
 @settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_plain_pursuit_parts_from_the_orthogonal_one_at_the_third_word_at_the_earliest(seed):
+    tokens, words = _case(seed)
+    plain, orthogonal = (matching_pursuit(tokens, words, 2, orthogonal=how) for how in (False, True))
+    np.testing.assert_array_equal(plain.words_TK, orthogonal.words_TK)
+    # Of the same two words, least squares leaves the least.
+    assert (orthogonal.residual_TK <= plain.residual_TK + 1e-6).all()
+
+
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 8), st.booleans())
 def test_words_are_distinct_and_the_residual_never_grows(seed, k, orthogonal):
     tokens, words = _case(seed, words=10)

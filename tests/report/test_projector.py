@@ -149,7 +149,7 @@ def test_a_test_is_paired_by_image_and_said_in_words() -> None:
     low = rng.uniform(0.0, 0.2, 40).tolist()
     tables = {
         "more": both_and_control([value + 0.3 for value in low], low),
-        "level": both_and_control(low, low[::-1]),
+        "level": both_and_control([value + 0.002 for value in low[::-1]], low),
         "never": both_and_control([0.0] * 40, [0.0] * 40),
         "few": both_and_control([1.0] * 9, [0.0] * 9),
     }
