@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoProcessor,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -18,7 +19,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from pipeline.models import adapters
+from pipeline.errors import UserError
+from pipeline.models import adapters, pretrained
 from pipeline.models import encoder as encoders
 from pipeline.models import language_model as language_models
 from pipeline.models.vocabulary import IMAGE
@@ -76,8 +78,27 @@ def assemble(
 
 
 def load(folder: Path | str) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """A saved model and its processor."""
-    return LlavaForConditionalGeneration.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+    """A saved model and its processor (no remote code).
+
+    Raises:
+        UserError: the folder holds another model, or not all weights of this one.
+    """
+    config = pretrained.load("model", "LLaVA", folder, AutoConfig)
+    if config.model_type != "llava":
+        raise UserError(
+            f"{folder} holds a {config.model_type} model, not a LLaVA: name a checkpoint of the stages "
+            "pretrain or finetune, or one of llava-hf"
+        )
+    model, told = pretrained.load(
+        "model", "LLaVA", folder, LlavaForConditionalGeneration, output_loading_info=True
+    )
+    if told["missing_keys"]:
+        some = ", ".join(sorted(told["missing_keys"])[:3])
+        raise UserError(
+            f"{folder} lacks {len(told['missing_keys'])} weights of the model that its config.json describes "
+            f"({some}): it is not a whole checkpoint"
+        )
+    return model, pretrained.load("model", "processor", folder, AutoProcessor)
 
 
 def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, folder: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoProcessor,
@@ -15,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from pipeline.errors import UserError
 from pipeline.models import encoder, language_model, llava
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.generation import answer_all
@@ -86,6 +88,17 @@ def test_a_saved_model_gives_the_same_logits(small_llava, tmp_path):
     assert loaded.config.image_token_id == processor.tokenizer.convert_tokens_to_ids(IMAGE)
     assert loaded.config.pad_token_id == processor.tokenizer.pad_token_id
     assert loaded.generation_config.eos_token_id == processor.tokenizer.eos_token_id
+
+
+def test_a_checkpoint_of_another_model_is_refused(small_llava, language_model_folder, tmp_path):
+    with pytest.raises(UserError, match="lfm2 model, not a LLaVA"):
+        llava.load(language_model_folder)
+    llava.save(*small_llava, tmp_path)
+    held = load_file(tmp_path / "model.safetensors")
+    lost = next(name for name in held if "multi_modal_projector" in name)
+    save_file({name: value for name, value in held.items() if name != lost}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"lacks 1 weights.*multi_modal_projector"):
+        llava.load(tmp_path)
 
 
 def our_answer(model, processor, pixels, question, limit):
