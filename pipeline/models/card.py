@@ -80,7 +80,7 @@ class Card:
     def render(self) -> str:
         """The card as Markdown, with the metadata block that model hubs read."""
         task, tags, code = _KINDS[self.kind]
-        head = {"library_name": "transformers", "pipeline_tag": task}
+        head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": task}
         if tags:
             head["tags"] = tags
         options = f", {self.options}" if self.options else ""

@@ -65,7 +65,8 @@ _STAGES = {"pretrain": "pre-training", "finetune": "fine-tuning"}
 
 
 def _text(model: LlavaForConditionalGeneration, stage: str, arm: Mapping[str, Any]) -> str:
-    vision, language = model.config.vision_config, model.config.text_config
+    vision: Any = model.config.vision_config
+    language: Any = model.config.text_config
     parts = (
         f"A LLaVA of a {vision.model_type} encoder (width {vision.hidden_size}, {vision.image_size} px, "
         f"patches of {vision.patch_size} px), a projector and a {language.model_type} language model (width "
