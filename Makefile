@@ -61,7 +61,9 @@ serve: env ## start the Prefect UI with its workers and forms; ctrl-C stops it
 	@python -m flows.serve
 
 pictures: env ## make docs' pictures of the Prefect UI anew (needs chromium)
-	@python scripts/prefect_pictures.py docs
+	@mkdir -p .work/pictures
+	@python scripts/prefect_pictures.py .work/pictures
+	@cp .work/pictures/prefect-form.png .work/pictures/prefect-refused.png .work/pictures/prefect-run.png docs/
 
 browse: env ## look at the data in a browser: captions, patches, similarity maps
 	@patchwords browse

@@ -70,18 +70,18 @@ def publish_study(before: Results) -> None:
 def comparison(
     now: Mapping[str, Estimates], before: Mapping[str, Estimates], metrics: Sequence[Metric], corner: str
 ) -> str:
-    """Every column's metrics beside their change since ``before`` in the metric's own unit, as Markdown."""
-    titles = [title for name in now for title in (name.replace("_", "-"), "change")]
+    """Every column's metrics, each with its change since ``before`` in the metric's own unit, as Markdown."""
+    titles = [name.replace("_", "-") for name in now]
     lines = [f"| {corner} | {' | '.join(titles)} |", f"| --- |{' ---: |' * len(titles)}"]
     for metric in metrics:
-        cells = []
-        for name in now:
-            value = _value(now, name, metric)
-            cells += [_shown(value, metric), _change(value, _value(before, name, metric), metric)]
-        if any(cells):
+        values = [(_value(now, name, metric), _value(before, name, metric)) for name in now]
+        if any(value is not None for value, _ in values):
+            cells = [_shown(*pair, metric) for pair in values]
             lines.append(f"| {metric.group}: {metric.title} | {' | '.join(cells)} |")
     changed = (
-        "The change is against the run before." if before else "There was no run before to compare with."
+        "In brackets: the change against the run before."
+        if before
+        else "There was no run before to compare with."
     )
     return "\n".join([*lines, "", changed])
 
@@ -140,14 +140,9 @@ def _value(results: Mapping[str, Estimates], name: str, metric: Metric) -> float
     return None if estimate is None else float(estimate["value"])
 
 
-def _shown(value: float | None, metric: Metric) -> str:
-    if value is None:
+def _shown(now: float | None, before: float | None, metric: Metric) -> str:
+    if now is None:
         return ""
-    return f"{100 * value:.1f} %" if metric.unit == "share" else f"{value:.3f}"
-
-
-def _change(now: float | None, before: float | None, metric: Metric) -> str:
-    if now is None or before is None:
-        return ""
-    scale, places = (100, 1) if metric.unit == "share" else (1, 3)
-    return f"{scale * (now - before):+.{places}f}"
+    scale, places, unit = (100, 1, " %") if metric.unit == "share" else (1, 3, "")
+    change = "" if before is None else f" ({scale * (now - before):+.{places}f})"
+    return f"{scale * now:.{places}f}{unit}{change}"

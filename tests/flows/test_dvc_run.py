@@ -132,16 +132,16 @@ def test_results_stand_beside_their_change_in_the_metrics_own_unit():
         return {"caption": {"question.accuracy": {"value": value}, "alignment.cosine": {"value": value}}}
 
     table = results.comparison(arms(0.5), arms(0.25), METRICS, "test split")
-    assert table.startswith("| test split | caption | change |\n| --- | ---: | ---: |\n")
-    assert "| Questions: Accuracy | 50.0 % | +25.0 |" in table
-    assert "| Alignment: Cosine of region and words | 0.500 | +0.250 |" in table
+    assert table.startswith("| test split | caption |\n| --- | ---: |\n")
+    assert "| Questions: Accuracy | 50.0 % (+25.0) |" in table
+    assert "| Alignment: Cosine of region and words | 0.500 (+0.250) |" in table
     assert "There was no run before" in results.comparison(arms(0.5), {}, METRICS, "")
 
 
 def test_a_column_that_is_new_has_no_change():
     now = {"dataset": {"audit.recall": {"value": 1.0}}, "owlv2": {"audit.recall": {"value": 0.5}}}
     table = results.comparison(now, {"dataset": now["dataset"]}, AUDIT_METRICS, "")
-    assert "| Boxes: Recall | 100.0 % | +0.0 | 50.0 % |  |" in table
+    assert "| Boxes: Recall | 100.0 % (+0.0) | 50.0 % |" in table
 
 
 def test_results_are_read_from_where_the_stages_write_them(tmp_path):

@@ -83,7 +83,7 @@ class Api:
     def tasks(self, run: str) -> list[tuple[str, str]]:
         """The run's tasks in their order, each with the name of its state."""
         body = {"flow_runs": {"id": {"any_": [run]}}, "sort": "EXPECTED_START_TIME_ASC"}
-        return [(task["name"], task["state"]["name"]) for task in self.call("/task_runs/filter", body)]
+        return [(task["name"], task["state_name"]) for task in self.call("/task_runs/filter", body)]
 
     def messages(self, run: str) -> list[str]:
         """What the states of the run's tasks say."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, Response, sync_playwright
 from ui_workspace import PATIENCE, until
 
+REFUSED = re.compile("less than the minimum|must be (greater|at least)|minimum")
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
