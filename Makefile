@@ -15,7 +15,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test lint check study benchmarks-env browse profile serve pictures server server-stop lock clean-all
+.PHONY: help env repro test lint check study benchmarks-env browse profile check-profile serve pictures server server-stop lock clean-all
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -57,6 +57,9 @@ $(BENCHMARKS)/.complete: requirements-benchmarks.lock
 profile: env ## switch params.yaml: make profile PROFILE=smoke; PROFILE=embedded puts it back
 	@patchwords profile $(PROFILE)
 
+check-profile: env ## is everything there that a profile needs? make check-profile PROFILE=paper
+	@python -m flows.check_profile $(PROFILE)
+
 serve: env ## start the Prefect UI with its workers and forms; ctrl-C stops it
 	@python -m flows.serve
 
@@ -74,9 +77,11 @@ server: env ## start the local Prefect server, whose pages show the flows
 server-stop: env ## stop it
 	@python -m flows.server stop
 
-lock: env ## write both lock files anew, from pyproject.toml and requirements-benchmarks.in
+lock: env ## write the lock files anew, from pyproject.toml and requirements-*.in
 	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links -o requirements.lock
+	@uv pip compile requirements-train.in -c requirements.lock --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url --no-emit-find-links -o requirements-train.lock
 	@uv pip compile requirements-benchmarks.in --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links -o requirements-benchmarks.lock
 

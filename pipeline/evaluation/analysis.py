@@ -143,7 +143,9 @@ def measures_table(values: Measures) -> pa.Table:
         {
             "metric": [key for key, (examples, _) in values.items() for _ in examples],
             "example": [example for examples, _ in values.values() for example in examples],
-            "value": np.concatenate([found.astype(np.float64) for _, found in values.values()]),
+            "value": np.concatenate(
+                [np.empty(0), *(found.astype(np.float64) for _, found in values.values())]
+            ),
         },
         schema=schemas.SCHEMAS["measures"],
     )

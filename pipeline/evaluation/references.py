@@ -100,7 +100,12 @@ def constant(params: Params, subjects: Subjects, data: Path) -> Estimates:
 
 def random_box(params: Params, subjects: Subjects) -> Estimates:
     """One of the image's true boxes, drawn at random: its expected score, not a draw."""
-    rows = [row for row in subjects.rows if row["task"] == "referring"]
+    # Sources that list no objects (LLaVA's files) have nothing to draw from.
+    rows = [
+        row
+        for row in subjects.rows
+        if row["task"] == "referring" and subjects.world.objects[row["image_id"]]
+    ]
     if not rows:
         return {}
     candidates = [
