@@ -103,8 +103,8 @@ def memory_bytes(shapes: Shapes, stage: str, settings: OptimisationParams, machi
     16 bytes a trained parameter (float32 weight, gradient, two moments; Rajbhandari et al., arXiv
     1910.02054), 2 a frozen one on a GPU and 4 on a CPU, shared out where sharded; 34 b S D bytes of
     activations a layer, or 2 b S D where layers are computed again (Korthikanti et al., arXiv 2205.05198,
-    with fused attention, which keeps no scores); 6 b T V for the logits of T answer tokens and their gradient.
-    The encoder is not there: its features are read from disk.
+    with fused attention, which keeps no scores); 6 b T V for the logits of T answer tokens and their
+    gradient. The encoder is not there: its features are read from disk.
     """
     trained = shapes.trained(stage)
     frozen = shapes.language_model + shapes.projector - trained
