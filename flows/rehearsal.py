@@ -151,7 +151,9 @@ def _changes(
 
 def _annotation(profile: Params, models: Path) -> tuple[dict[str, Any], list[str]]:
     """Settings of the annotation models in use, with small ones in their places that keep every box."""
-    ground, changes, stood_in = profile.ground, {}, []
+    ground = profile.ground
+    changes: dict[str, Any] = {}
+    stood_in = []
     for name in sorted({ground.source, *profile.audit.sources}):
         if name == "grounding_dino":
             model = annotators.grounding_dino(models / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -58,7 +59,7 @@ sub_sentence_present = True
 
 def bert_tokenizer():
     """A fast BERT tokenizer that knows letters, some words, and the separators under their true numbers."""
-    from transformers import BertTokenizerFast
+    from transformers import BertTokenizerFast  # type: ignore[attr-defined]
 
     known = [*WORDS, *_LETTERS, *(f"##{letter}" for letter in _LETTERS)]
     vocabulary = dict(_BERT_IDS)
@@ -133,13 +134,14 @@ def grounding_dino(folder: Path, kind: str = "grounding-dino") -> str:
         SwinConfig,
     )
 
-    config_class, model_class = {
+    classes: dict[str, tuple[Any, Any]] = {
         "grounding-dino": (GroundingDinoConfig, GroundingDinoForObjectDetection),
         "mm-grounding-dino": (MMGroundingDinoConfig, MMGroundingDinoForObjectDetection),
-    }[kind]
+    }
+    config_class, model_class = classes[kind]
     torch.manual_seed(0)
     config = config_class(
-        backbone_config=SwinConfig(
+        backbone_config=SwinConfig(  # type: ignore[call-arg]
             embed_dim=16,
             depths=[1, 1, 1, 1],
             num_heads=[1, 1, 2, 2],
@@ -204,7 +206,7 @@ def owlv2(folder: Path) -> str:
 
 def clip_tokenizer(folder: Path):
     """A CLIP tokenizer of single characters; the padding has number 0, as OWLv2's has."""
-    from transformers import CLIPTokenizerFast
+    from transformers import CLIPTokenizerFast  # type: ignore[attr-defined]
 
     folder.mkdir(parents=True, exist_ok=True)
     letters = [*_LETTERS, *(f"{letter}</w>" for letter in _LETTERS)]

@@ -110,7 +110,7 @@ def memory_bytes(shapes: Shapes, stage: str, settings: OptimisationParams, machi
     frozen = shapes.language_model + shapes.projector - trained
     weights = 16 * trained + (2 if machine.gpu else 4) * frozen
     if machine.sharded:
-        weights /= machine.processes
+        weights //= machine.processes
     images = machine.images or -(-settings.batch_images // machine.processes)
     text = TEXT_TOKENS[stage] * settings.turns
     activations = images * (shapes.tokens + text) * shapes.width
