@@ -101,9 +101,14 @@ def load(folder: Path | str) -> tuple[LlavaForConditionalGeneration, LlavaProces
     return model, pretrained.load("model", "processor", folder, AutoProcessor)
 
 
-def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, folder: Path) -> None:
-    """Save model and processor as one transformers folder."""
-    model.save_pretrained(folder)
+def save(
+    model: LlavaForConditionalGeneration,
+    processor: LlavaProcessor,
+    folder: Path,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Save model and processor as one transformers folder; ``weights`` are those of a sharded model."""
+    model.save_pretrained(folder, state_dict=weights)
     processor.save_pretrained(folder)
 
 

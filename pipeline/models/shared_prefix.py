@@ -14,6 +14,7 @@ H attention heads, G heads of keys and values, E width of a head.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,6 +76,20 @@ def read_turns(decoder: PreTrainedModel, prefix: Cache | Unshared, embeds_BTLD: 
     finally:
         decoder.config._attn_implementation = usual
     return hidden.view(batch, turns, length, width)
+
+
+def read_behind(
+    decoder: PreTrainedModel, prefix_BPD: torch.Tensor, groups: Sequence[torch.Tensor], share: bool = True
+) -> Iterator[torch.Tensor]:
+    """Hidden states of groups of turns (B, T, L, D), each turn behind its image (B, P, D) alone.
+
+    With ``share`` the image is read once for all turns. Without, or where there is but one turn an image,
+    image and turn are one sequence in one pass of the decoder: its own attention kernels, and layers that may
+    be recomputed, sharded or compiled.
+    """
+    several = len(groups) > 1 or groups[0].shape[1] > 1
+    prefix = read_prefix(decoder, prefix_BPD) if share and several else Unshared(prefix_BPD)
+    yield from (read_turns(decoder, prefix, group) for group in groups)
 
 
 class _Turns(DynamicCache):

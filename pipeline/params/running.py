@@ -50,3 +50,17 @@ class ComputeParams(Section):
         0, description="GPUs that worker processes share out, one each; 0: they see all there are."
     )
     threads: int = Field(ge=0, description="Threads of a training stage on a CPU; 0: one a core.")
+    processes: Annotated[int, Field(ge=0)] = Field(
+        1, description="Of a training stage, started by torchrun; 0: one for each GPU."
+    )
+    sharding: Literal["none", "full"] = Field(
+        "none",
+        description="full: several processes share out weights, gradients and optimiser state (FSDP2).",
+    )
+    micro_batch: Annotated[int, Field(ge=0)] = Field(
+        0, description="Most images that a training process takes at a time; 0: its whole part of a step."
+    )
+    recompute: bool = Field(
+        False, description="Layers are computed again in the backward pass: less memory, a third more work."
+    )
+    compile: bool = Field(False, description="The language model's layers go through torch.compile.")

@@ -89,3 +89,6 @@ class TrainParams(Section):
     projector: ProjectorParams
     pretrain: OptimisationParams
     finetune: OptimisationParams
+    report_to: list[Literal["tensorboard", "dvclive", "wandb", "mlflow"]] = Field(
+        default_factory=list, description="Dashboards that are shown the curves while training runs."
+    )

@@ -6,12 +6,14 @@ K tokens of a region's words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from pipeline.errors import UserError
 from pipeline.training.features import Features
 from pipeline.training.supervision import PatchSupervision
 from pipeline.training.turns import Turns, draw_some, split_by_length
@@ -53,21 +55,26 @@ class Collator:
     seed: int
     supervision: PatchSupervision | None = None
 
-    def __call__(self, places: list[tuple[int, int]]) -> dict:
-        """A batch: features (B, N, W), groups of ids and labels (B, T, L), and regions' weights and words."""
-        images = np.asarray([image for image, _ in places])
-        rows = np.stack(
+    def rows(self, places: Sequence[tuple[int, int]]) -> np.ndarray:
+        """The turns (B, T) that are drawn for places."""
+        return np.stack(
             [
                 self.turns.draw(image, self.turns_per_image, np.random.default_rng([self.seed, 2, place]))
                 for image, place in places
             ]
         )
+
+    def __call__(self, places: Sequence[tuple[int, int]]) -> dict:
+        """A batch: features (B, N, W), groups of ids and labels (B, T, L), and regions' weights and words."""
+        images = np.asarray([image for image, _ in places])
+        rows = self.rows(places)
         lengths = self.turns.lengths(rows)
         order = np.argsort(lengths, axis=1, kind="stable")
         rows, lengths = np.take_along_axis(rows, order, 1), np.take_along_axis(lengths, order, 1)
         cut = split_by_length(lengths)
         groups = [self.turns.pad(group, self.pad) for group in (rows[:, :cut], rows[:, cut:]) if group.size]
         batch = {
+            "images": torch.from_numpy(images),
             "features": self.features.take(images),
             "ids": [torch.from_numpy(ids) for ids, _ in groups],
             "labels": [torch.from_numpy(labels) for _, labels in groups],
@@ -79,3 +86,67 @@ class Collator:
                 torch.from_numpy(words),
             )
         return batch
+
+
+@dataclass(frozen=True)
+class Shares(Dataset):
+    """The batches of training, each a share of a step's images: what one process takes at a time.
+
+    Item k is share ``k % shares`` of step ``k // shares``, whole as a batch; processes take turns. With
+    several, a step's images are sorted by the length of their turns, so that a share has little padding and
+    shares that are computed side by side take about as long.
+    """
+
+    collator: Collator
+    schedule: Schedule
+    step_images: int
+    shares: int
+    mean_over: str
+
+    def __len__(self) -> int:
+        return len(self.schedule) // self.step_images * self.shares
+
+    def __getitem__(self, item: int) -> dict:
+        step, share = divmod(item, self.shares)
+        first = step * self.step_images
+        places = [self.schedule[place] for place in range(first, first + self.step_images)]
+        if self.shares == 1:
+            return self.collator(places)
+        turns = self.collator.turns
+        rows = self.collator.rows(places)
+        order = np.argsort(turns.lengths(rows).sum(1), kind="stable")
+        size = self.step_images // self.shares
+        here = order[share * size : (share + 1) * size]
+        batch = self.collator([places[place] for place in here])
+        # What the step's means are over, of which this batch has a share.
+        learned = turns.answered(rows)
+        batch["answers"] = torch.tensor(
+            int((learned > 0).sum() if self.mean_over == "turns" else learned.sum())
+        )
+        if self.collator.supervision is not None:
+            regions = self.collator.supervision.regions(np.asarray([image for image, _ in places]))
+            batch["region_share"] = torch.tensor(
+                regions[here].sum() / max(regions.sum(), 1), dtype=torch.float32
+            )
+        return batch
+
+
+def shares_of(step_images: int, most: int, processes: int) -> int:
+    """How many shares a step's images are cut into: as few as ``processes`` and ``most`` allow.
+
+    Args:
+        step_images: images of an optimiser step.
+        most: images that a process takes at a time; 0: as many as come to it.
+        processes: which take the shares in turn.
+
+    Raises:
+        UserError: the processes cannot share the images evenly.
+    """
+    each, left = divmod(step_images, processes)
+    if left or not each:
+        raise UserError(
+            f"a step of {step_images} images cannot be shared evenly by {processes} processes: choose a"
+            " batch_images that compute.processes divides, or other processes"
+        )
+    largest = next(size for size in range(min(most or each, each), 0, -1) if each % size == 0)
+    return step_images // largest

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from pipeline.models import card, llava
@@ -26,6 +27,7 @@ def save(
     seed: int,
     data: Mapping[str, int | str],
     curve: Path,
+    weights: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Save a model after a stage: weights, configuration, processor, chat template and card.
 
@@ -38,8 +40,9 @@ def save(
         seed: of the run.
         data: what was trained on, names and numbers.
         curve: the learning curve, whose last row the card shows.
+        weights: of a model that is sharded over processes, whole.
     """
-    llava.save(model, processor, folder)
+    llava.save(model, processor, folder, weights)
     settings = params.arm(arm).model_dump(mode="json", exclude_defaults=True)
     train = params.train.model_dump(mode="json")
     shown = {

@@ -10,6 +10,7 @@ from torch.distributed.tensor import DTensor, Replicate
 from torch.optim import AdamW, Muon, Optimizer
 
 ADAM_BETAS = (0.9, 0.95)
+ITERATED_IN = torch.bfloat16  # as torch's Muon
 OUTSIDE = ("embed", "lm_head")
 """Parts of names of matrices whose rows or columns are words or places: AdamW's, as Muon's author advises."""
 
@@ -121,9 +122,9 @@ class BatchedMuon(Muon):
 
 
 def whole(matrix: Tensor, shape: torch.Size) -> Tensor:
-    """A matrix in bfloat16, gathered where it is sharded, lying on its longer side."""
+    """A matrix in `ITERATED_IN`, gathered where it is sharded, lying on its longer side."""
     local = matrix.full_tensor() if isinstance(matrix, DTensor) else matrix
-    return (local if shape[0] <= shape[1] else local.T).bfloat16()
+    return (local if shape[0] <= shape[1] else local.T).to(ITERATED_IN)
 
 
 def like(matrix: Tensor, value: Tensor) -> Tensor:
@@ -139,7 +140,7 @@ def like(matrix: Tensor, value: Tensor) -> Tensor:
 def orthogonalise(
     matrices: Tensor, coefficients: tuple[float, float, float], iterations: int, least: float
 ) -> Tensor:
-    """The nearest orthogonal matrices of (K, M, N), M <= N, about: torch's Newton-Schulz iterations, batched."""
+    """Nearly the nearest orthogonal matrices of (K, M, N), M <= N: torch's iterations, batched."""
     a, b, c = coefficients
     found = matrices / matrices.flatten(1).norm(dim=1).clamp_min(least).view(-1, 1, 1)
     for _ in range(iterations):

@@ -16,6 +16,8 @@ from rich.progress import Progress as RichProgress
 from transformers import set_seed
 from transformers.utils import logging
 
+from pipeline.training import processes
+
 DATA = Path("data")
 WORK = Path(".work")
 
@@ -56,7 +58,13 @@ def has_bfloat16() -> bool:
 
 
 def publish(build: Callable[[Path], object], target: Path) -> None:
-    """Make a folder in the work area and move it to ``target`` only when it is whole."""
+    """Make a folder in the work area and move it to ``target`` only when it is whole.
+
+    Of several processes that train together the first does it, and the others wait.
+    """
+    if processes.rank():
+        processes.wait()
+        return
     partial = WORK / "partial" / target
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -64,6 +72,7 @@ def publish(build: Callable[[Path], object], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)
+    processes.wait()
 
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:

@@ -7,6 +7,7 @@ steps are those of the seed.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
 from pipeline.params import Params
 from pipeline.tables import dataset, digests
-from pipeline.training import checkpoint, supervision, text
+from pipeline.training import checkpoint, processes, supervision, text
 from pipeline.training import features as feature_tables
 from pipeline.training.batches import Collator
 from pipeline.training.runtime import DATA, WORK, prepare, publish
@@ -57,7 +58,7 @@ class Run:
         """
         settings = [
             params.model_dump(mode="json", include={"source", "seed"}),
-            params.train.model_dump(mode="json", exclude={"arms"}),
+            params.train.model_dump(mode="json", exclude={"arms", "report_to"}),
             params.arm(self.arm).model_dump(mode="json"),
         ]
         key = digests.of_value([settings, self.seed, *(digests.of_files(path) for path in inputs)])
@@ -71,6 +72,7 @@ def command(stage: Callable[[Params, Run], None]) -> None:
     arm = parser.parse_args().arm
     params = parameters.load()
     params.arm(arm)  # there is such an arm
+    processes.launch(params.compute, f"pipeline.training.{stage.__name__}", sys.argv[1:])
     prepare(params.seed, params.compute.threads)
     stage(params, Run(arm, params.seed))
 
@@ -111,16 +113,17 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     model.model.multi_modal_projector.requires_grad_(True)
     before = encode(tokenizer, [chat.before_image])[0]
     read = [DATA / name for name in ("models/encoder", "models/language_model", "captions", "patch_words")]
-    train(
+    weights = train(
         model, collator, before, settings, arm if patches else None,
         run.work("pretrain", params, read), run.curve("pretrain"), run.seed, list(callbacks),
+        params.compute, params.train.report_to,
     )  # fmt: skip
     said = {"images": len(features), "captions": captions.num_rows}
     if patches is not None:
         said["regions with words"] = int(patches.firsts[-1])
     publish(
         lambda folder: checkpoint.save(
-            folder, model, processor, params, "pretrain", run.arm, run.seed, said, run.curve("pretrain")
+            folder, model, processor, params, "pretrain", run.arm, run.seed, said, run.curve("pretrain"), weights,
         ),
         run.pretrained,
     )
@@ -145,14 +148,15 @@ def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     unfreeze(model)
     before = encode(tokenizer, [chat.before_image])[0]
     read = [run.pretrained, DATA / "conversations"]
-    train(
+    weights = train(
         model, collator, before, settings, None,
         run.work("finetune", params, read), run.curve("finetune"), run.seed, list(callbacks),
+        params.compute, params.train.report_to,
     )  # fmt: skip
     said = {"images": len(features), "conversations": len(collator.turns.starts) - 1}
     publish(
         lambda folder: checkpoint.save(
-            folder, model, processor, params, "finetune", run.arm, run.seed, said, run.curve("finetune")
+            folder, model, processor, params, "finetune", run.arm, run.seed, said, run.curve("finetune"), weights,
         ),
         run.finetuned,
     )

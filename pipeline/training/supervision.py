@@ -32,6 +32,10 @@ class PatchSupervision:
     patch_count: int
     pad: int
 
+    def regions(self, images: np.ndarray) -> np.ndarray:
+        """Regions of each of some images."""
+        return self.firsts[images + 1] - self.firsts[images]
+
     def batch(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights (B, R, N) float32 and word ids (B, R, K) of images; those without regions are zero."""
         firsts, lasts = self.firsts[images], self.firsts[images + 1]

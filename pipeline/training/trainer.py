@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
+import os
 import shutil
 from pathlib import Path
-from typing import cast
 
 import torch
+from torch import distributed
 from torch.utils.data import SequentialSampler
 from transformers import (
     LlavaForConditionalGeneration,
@@ -18,162 +19,141 @@ from transformers import (
     TrainingArguments,
 )
 
+from pipeline.errors import UserError
 from pipeline.models import llava
-from pipeline.models.shared_prefix import read_prefix, read_turns
-from pipeline.params import ArmParams, OptimisationParams
-from pipeline.training import optimiser
-from pipeline.training.batches import Collator, Schedule
-from pipeline.training.losses import PATCH_LOSSES, token_loss
-from pipeline.training.runtime import Progress, autocast, device
+from pipeline.params import ArmParams, ComputeParams, OptimisationParams
+from pipeline.training import checkpoints, optimiser, processes
+from pipeline.training.batches import Collator, Schedule, Shares, shares_of
+from pipeline.training.curves import Bar, Curve, check_reporters
+from pipeline.training.runtime import WORK, device
+from pipeline.training.step import Step
 
 LOG_EVERY = 10
+ALONE = ComputeParams(runner="threads", workers=1, threads=0)
+"""One process, whole batches, nothing recomputed."""
 
 
 class PatchAlignedTrainer(Trainer):
-    """Minimises L_caption + beta * L_patch (Jiang et al., arXiv 2505.17316); an arm without one has beta = 0.
+    """Trains a `Step` on `Shares` of each step's images."""
 
-    Batches are those of `pipeline.training.batches.Collator`: features of the frozen encoder, and turns.
-    """
-
-    def __init__(
-        self,
-        *args,
-        before_image: list[int],
-        patch_loss: ArmParams | None,
-        mean_over: str,
-        optimiser: str = "muon",
-        **kwargs,
-    ) -> None:
+    def __init__(self, *args, settings: OptimisationParams, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self._mean_over = mean_over
-        self._optimiser = optimiser
-        self._before_image = torch.tensor(before_image, dtype=torch.long)
-        self._patch_loss = patch_loss
-        self.parts: dict[str, list[torch.Tensor]] = {}
+        # The shares' losses add up to the step's: Trainer must not divide them by their number.
+        self.loss_is_scaled_for_ga = True
+        # A model that looks after its shards itself: accelerate would shard on GPUs alone.
+        self.is_distributed_loading_by_transformers = checkpoints.is_sharded(self.model)
+        self._settings = settings
+        self._parts: dict[str, torch.Tensor] = {}
+        self._logged = 0  # step before the first one that the sums are of
+        self._saving: Path | None = None
+
+    @property
+    def _data(self) -> Shares:
+        assert isinstance(self.train_dataset, Shares)
+        return self.train_dataset
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """The scalar loss of a batch; its parts are kept in ``parts`` until they are logged."""
-        # Trainer's own bf16 leaves a CPU in float32.
-        with autocast():
-            loss = self._loss(self.accelerator.unwrap_model(model), inputs)
+        """The scalar loss of a batch; its parts are summed until they are logged."""
+        loss, parts = model(inputs)
+        if not torch.isfinite(loss):
+            raise UserError(f"The loss became {float(loss)} {self._where(inputs)}")
+        self._seen = inputs["images"]
+        if not self._parts:
+            self._logged = self.state.global_step
+        for name, value in parts.items():
+            self._parts[name] = self._parts.get(name, 0) + value
+        # Gradients are averaged over processes, and each has a share of the sum.
+        loss = loss * processes.count()
         return (loss, {}) if return_outputs else loss
 
-    def _loss(self, model: LlavaForConditionalGeneration, inputs: dict) -> torch.Tensor:
-        tokens_BND = llava.project(model, inputs["features"])
-        caption = caption_loss(
-            model, self._before_image.to(tokens_BND.device), tokens_BND, inputs, self._mean_over
+    def _where(self, inputs: dict) -> str:
+        ids = [self._data.collator.features.image_ids[image] for image in inputs["images"].tolist()]
+        return (
+            f"in step {self.state.global_step + 1}, at the images {', '.join(ids[:8])}"
+            f"{f' and {len(ids) - 8} more' if len(ids) > 8 else ''}. Look at their rows (`patchwords "
+            "inspect`); if nothing is wrong with them, lower the learning_rate (it is "
+            f"{self._settings.learning_rate:g}) or lengthen the warmup (it is {self._settings.warmup:g} of "
+            "the steps). The checkpoint before it is kept"
         )
-        self.parts.setdefault("caption_loss", []).append(caption.detach())
-        loss = caption
-        if self._patch_loss is not None:
-            patch = PATCH_LOSSES[self._patch_loss.loss](
-                tokens_BND,
-                inputs["region_weights"],
-                cast(torch.Tensor, model.get_input_embeddings().weight),
-                inputs["region_words"],
-                model.config.pad_token_id,
-            )
-            self.parts.setdefault("patch_loss", []).append(patch.detach())
-            loss = caption + self._patch_loss.beta * patch
-        return loss
+
+    def _clip_grad_norm(self, model):
+        norm = super()._clip_grad_norm(model)
+        if norm is not None and not torch.isfinite(norm):
+            raise UserError(f"The gradient became {float(norm)} {self._where({'images': self._seen})}")
+        return norm
 
     def create_optimizer(self, *args, **kwargs):
         """The optimiser of the settings, over what requires gradients."""
         if self.optimizer is None:
             assert self.model is not None
             self.optimizer = optimiser.build(
-                self._optimiser, self.model, self.args.learning_rate, self.args.weight_decay
+                self._settings.optimiser, self.model, self.args.learning_rate, self.args.weight_decay
             )
         return self.optimizer
 
     def log(self, logs, *args, **kwargs) -> None:
-        """Log the loss's parts, averaged since the last time, beside what Trainer logs."""
-        if "loss" in logs:
-            logs.update({name: float(torch.stack(values).mean()) for name, values in self.parts.items()})
-            self.parts.clear()
+        """Log the loss's parts, averaged over the steps since the last time, beside what Trainer logs."""
+        if "loss" in logs and self._parts:
+            summed = torch.stack([value.float() for value in self._parts.values()])
+            if distributed.is_initialized():
+                distributed.all_reduce(summed)
+            steps = self.state.global_step - self._logged
+            logs.update(zip(self._parts, (summed / steps).tolist(), strict=True))
+            self._parts.clear()
         super().log(logs, *args, **kwargs)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
-        # Trainer's own goes by the names in the file, which for LLaVA are not those of the module: it would
-        # load nothing, and say so in a warning alone.
-        found = LlavaForConditionalGeneration.from_pretrained(resume_from_checkpoint)
-        target = self.model if model is None else model
-        assert target is not None
-        target.load_state_dict(found.state_dict())
-
     def _get_train_sampler(self, *args, **kwargs):
-        assert isinstance(self.train_dataset, Schedule)
-        return SequentialSampler(self.train_dataset)  # shuffled already
+        return SequentialSampler(self._data)  # shuffled already
+
+    def _defer_fsdp_gradient_reduction(self):
+        return without_reduction(self.model)
+
+    # Checkpoints ----------------------------------------------------------------------------------------
+
+    def _get_output_dir(self, trial) -> str:
+        return str(self._saving or self.args.output_dir)
+
+    def _save_checkpoint(self, model, trial) -> None:
+        def write(folder: Path) -> None:
+            self._saving = folder
+            super(PatchAlignedTrainer, self)._save_checkpoint(model, trial)
+
+        try:
+            checkpoints.replace_last(Path(self.args.output_dir), self.state.global_step, write)
+        finally:
+            self._saving = None
+
+    def save_model(self, output_dir=None, _internal_call=False) -> None:
+        """Write what is trained."""
+        checkpoints.save_weights(self.model, Path(output_dir or self.args.output_dir))
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if checkpoints.is_sharded(self.model):
+            (Path(output_dir) / "optimizer.pt").unlink(missing_ok=True)  # one process's part
+            checkpoints.save_optimiser(self.model, self.optimizer.optimizer, Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
+        checkpoints.load_weights(self.model if model is None else model, Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint and checkpoints.is_sharded(self.model):
+            checkpoints.load_optimiser(self.model, self.optimizer.optimizer, Path(checkpoint))
+            self.lr_scheduler.load_state_dict(
+                torch.load(Path(checkpoint) / "scheduler.pt", weights_only=True)
+            )
+        else:
+            super()._load_optimizer_and_scheduler(checkpoint)
 
 
-def caption_loss(
-    model: LlavaForConditionalGeneration,
-    before_image: torch.Tensor,
-    tokens_BND: torch.Tensor,
-    inputs: dict,
-    mean_over: str = "tokens",
-) -> torch.Tensor:
-    """Mean cross-entropy of the answers, over tokens or turns, each turn behind its image alone."""
-    decoder, embed = llava.decoder_of(model), model.get_input_embeddings()
-    cache = read_prefix(decoder, llava.prefix_embeddings(model, before_image, tokens_BND))
-    sums, counts = zip(
-        *[
-            token_loss(read_turns(decoder, cache, embed(ids)), model.lm_head, labels, mean_over)
-            for ids, labels in zip(inputs["ids"], inputs["labels"], strict=True)
-        ],
-        strict=True,
-    )
-    return torch.stack(sums).sum() / torch.stack(counts).sum().clamp_min(1)
-
-
-class Bar(TrainerCallback):
-    """Shows how far training is, in place of Trainer's own printing."""
-
-    def __init__(self, title: str, steps: int) -> None:
-        self._progress = Progress(title, steps)
-        self._notes: dict[str, float] = {}
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        """Show the bar, where a resumed run starts."""
-        self._progress.__enter__()
-        self._progress.advance(state.global_step)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        """One step further."""
-        self._progress.advance(1, **self._notes)
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        """Keep the loss that is shown."""
-        if logs and "loss" in logs:
-            self._notes = {"loss": float(logs["loss"])}
-
-    def on_train_end(self, args, state, control, **kwargs):
-        """Take the bar away."""
-        self._progress.__exit__(None, None, None)
-
-
-class Curve(TrainerCallback):
-    """Writes what is logged as a CSV file, a row a time; a resumed run goes on where the checkpoint was."""
-
-    COLUMNS = ("step", "loss", "caption_loss", "patch_loss", "learning_rate", "grad_norm")
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        """Rewrite the curve from the state's history, which a checkpoint carries."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.COLUMNS, extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(entry for entry in state.log_history if "loss" in entry)
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        """Append a row."""
-        if logs and "loss" in logs:
-            with self._path.open("a", newline="") as file:
-                writer = csv.DictWriter(file, self.COLUMNS, extrasaction="ignore", lineterminator="\n")
-                writer.writerow({"step": state.global_step, **logs})
+@contextlib.contextmanager
+def without_reduction(model):
+    """Leave the gradients of a sharded model as they are until the step's last share."""
+    model.set_requires_gradient_sync(False)
+    try:
+        yield
+    finally:
+        model.set_requires_gradient_sync(True)
 
 
 def train(
@@ -186,7 +166,9 @@ def train(
     curve: Path,
     seed: int,
     callbacks: list[TrainerCallback] | None = None,
-) -> None:
+    compute: ComputeParams = ALONE,
+    report_to: list[str] | None = None,
+) -> dict[str, torch.Tensor] | None:
     """Train the parameters of ``model`` that require gradients; a checkpoint in ``work`` is taken up.
 
     Args:
@@ -199,47 +181,105 @@ def train(
         curve: CSV file of the learning curve.
         seed: of the data's order.
         callbacks: further callbacks.
+        compute: how the work is spread and what is kept in memory; changes no result beyond rounding.
+        report_to: dashboards that are told, beside the curve.
+
+    Returns:
+        The weights, where ``model`` holds but a part of them (``compute.sharding``): on process 0, empty
+        elsewhere. None where the model holds them all.
+
+    Raises:
+        UserError: the loss is not a number, memory or disk is full, or the checkpoint is of another model.
     """
+    reporters = check_reporters(report_to or [])
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(WORK / "tensorboard" / curve.stem))
+    shares = shares_of(settings.batch_images, compute.micro_batch, processes.count())
+    step = prepare_step(model, before_image, settings, patch_loss, compute)
     schedule = Schedule.of(len(collator.features), settings.steps * settings.batch_images, seed)
+    alone = device() == "cpu"
     arguments = TrainingArguments(
         output_dir=str(work),
         max_steps=settings.steps,
-        per_device_train_batch_size=settings.batch_images,
+        per_device_train_batch_size=1,  # an item is a batch
+        gradient_accumulation_steps=shares // processes.count(),
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=round(settings.warmup * settings.steps),
         weight_decay=settings.weight_decay,
         max_grad_norm=1.0,
         logging_steps=LOG_EVERY,
+        logging_nan_inf_filter=False,
         save_steps=settings.save_every,
-        save_total_limit=1,
         seed=seed,
-        report_to="none",
-        use_cpu=device() == "cpu",
+        report_to=reporters or "none",
+        use_cpu=alone,
+        ddp_backend=None if processes.count() == 1 else "gloo" if alone else "nccl",
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
         disable_tqdm=True,
     )
     trainer = PatchAlignedTrainer(
-        model=model,
+        model=step,
         args=arguments,
-        train_dataset=schedule,
-        data_collator=collator,
-        callbacks=[Curve(curve), *(callbacks or [])],
-        before_image=before_image,
-        patch_loss=patch_loss,
-        mean_over=settings.mean_over,
-        optimiser=settings.optimiser,
+        train_dataset=Shares(collator, schedule, settings.batch_images, shares, settings.mean_over),
+        data_collator=lambda items: items[0],
+        callbacks=callbacks,
+        settings=settings,
     )
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
-    trainer.add_callback(Bar(curve.stem, settings.steps))
-    trainer.train(resume_from_checkpoint=last_checkpoint(work))
-    shutil.rmtree(work, ignore_errors=True)
+    if processes.rank() == 0:
+        trainer.add_callback(Curve(curve))
+        trainer.add_callback(Bar(curve.stem, settings.steps))
+    try:
+        trainer.train(resume_from_checkpoint=checkpoints.last_checkpoint(work))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise out_of_memory(settings.batch_images // shares, compute) from error
+    weights = checkpoints.whole_weights(model)
+    processes.wait()
+    if processes.rank() == 0:
+        shutil.rmtree(work, ignore_errors=True)
+    return weights
 
 
-def last_checkpoint(work: Path) -> str | None:
-    """The newest whole checkpoint: Trainer writes ``trainer_state.json`` last."""
-    whole = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
-    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
+def prepare_step(
+    model: LlavaForConditionalGeneration,
+    before_image: list[int],
+    settings: OptimisationParams,
+    patch_loss: ArmParams | None,
+    compute: ComputeParams,
+) -> Step:
+    """The model as a `Step`, its layers recomputed, compiled and sharded as ``compute`` says."""
+    decoder = llava.decoder_of(model)
+    sharded = compute.sharding == "full" and processes.count() > 1
+    whole_layers = compute.recompute or compute.compile or sharded
+    step = Step(model, before_image, patch_loss, settings.mean_over, share_prefix=not whole_layers)
+    if compute.recompute:
+        decoder.activation_checkpointing_enable({"use_reentrant": False})
+    if compute.compile:
+        for layer in decoder.layers:
+            layer.compile(dynamic=True)
+    if sharded:
+        processes.shard(step, list(decoder.layers), device())
+    return step
+
+
+def out_of_memory(images: int, compute: ComputeParams) -> UserError:
+    """What to lower, where memory was full with ``images`` at a time."""
+    ways = []
+    if images > 1:
+        ways.append(
+            f"set compute.micro_batch to {images // 2} or less (it came to {images} images at a time)"
+        )
+    if not compute.recompute:
+        ways.append("set compute.recompute: true")
+    if compute.sharding == "none":
+        ways.append("set compute.sharding: full where there are several GPUs")
+    return UserError(
+        "Out of memory in training: "
+        + "; or ".join(ways or ["use more or larger GPUs"])
+        + ". None of them changes the result; the same command goes on from the last checkpoint"
+    )

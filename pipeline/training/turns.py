@@ -70,6 +70,11 @@ class Turns:
         """Tokens of each of some turns."""
         return self.starts[rows + 1] - self.starts[rows]
 
+    def answered(self, rows: np.ndarray) -> np.ndarray:
+        """How many tokens of each of some turns are learned: of the answers, what another token precedes."""
+        _, labels = self.pad(rows, 0)
+        return (labels[..., 1:] != IGNORED).sum(-1)
+
     def draw(self, image: int, count: int, generator: np.random.Generator) -> np.ndarray:
         """``count`` turns about an image: without repeats while there are enough."""
         first, last = self.firsts[image], self.firsts[image + 1]

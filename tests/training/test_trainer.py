@@ -8,26 +8,17 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from small_training import ALIGNED, PATCHES, SETTINGS, made_data
 from transformers import TrainerCallback
 
 from pipeline.models import llava
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
-from pipeline.params import ArmParams, OptimisationParams, ProjectorParams
-from pipeline.training import trainer
+from pipeline.params import ArmParams, ProjectorParams
+from pipeline.training import checkpoints, trainer
+from pipeline.training import step as steps
 from pipeline.training.batches import Collator
-from pipeline.training.features import Features
 from pipeline.training.stages import unfreeze
-from pipeline.training.supervision import PatchSupervision, pad_ids
-from pipeline.training.turns import Turns
-
-IMAGES, PATCHES = 8, 16
-CAPTIONS = ["a red cup and a blue star .", "two cups", "a green box , left of a star", "none"]
-SETTINGS = OptimisationParams(
-    steps=8, batch_images=2, turns=2, mean_over="tokens", learning_rate=0.02, warmup=0.25, weight_decay=0.01,
-    save_every=3,
-)  # fmt: skip
-ALIGNED = ArmParams(loss="cosine", beta=2.0, words="phrase")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,7 +26,7 @@ def plain_machine():
     """float32 on the CPU, wherever the test runs; a row of the curve every other step."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "device", lambda: "cpu")
-        patch.setattr(trainer, "autocast", nullcontext)
+        patch.setattr(steps, "autocast", nullcontext)
         patch.setattr(trainer, "LOG_EVERY", 2)
         yield
 
@@ -80,26 +71,6 @@ def make(encoder_folder, language_model_folder, place, plain_machine):
 def straight(make):
     """Weights before and after an uninterrupted run of the patch arm, whose curve is ``straight.csv``."""
     return make(name="straight")
-
-
-def made_data(tokenizer, supervised):
-    """Features, turns, turns an image, padding, seed and patch words of eight images."""
-    generator = np.random.default_rng(2)
-    features = generator.normal(size=(IMAGES, PATCHES, 32)).astype(np.float16)
-    chat = ChatFormat.of(tokenizer, IMAGE)
-    texts = [chat.answer(CAPTIONS[k % 4]) for k in range(2 * IMAGES)]
-    owners = np.repeat(np.arange(IMAGES), 2)
-    turns = Turns.of(tokenizer, [([(chat.caption_prompt(), text) for text in texts], owners)], IMAGES, IMAGE)
-    patches = None
-    if supervised:
-        places = np.arange(IMAGES)
-        ids = encode(tokenizer, [("red cup", "star")[k % 2] for k in range(IMAGES)])
-        patches = PatchSupervision(
-            patches=places, coverage=np.ones(IMAGES, np.float32), starts=np.arange(IMAGES + 1),
-            word_ids=pad_ids(ids, 0), firsts=np.arange(IMAGES + 1), patch_count=PATCHES, pad=0,
-        )  # fmt: skip
-    held = Features([f"i{k}" for k in range(IMAGES)], [features], np.zeros(IMAGES, int), np.arange(IMAGES))
-    return held, turns, 2, 0, 7, patches
 
 
 def weights(model):
@@ -180,8 +151,8 @@ def test_half_a_checkpoint_is_not_taken_up(tmp_path):
         folder.mkdir()
         if whole:
             (folder / "trainer_state.json").touch()
-    assert trainer.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
-    assert trainer.last_checkpoint(tmp_path / "nothing") is None
+    assert checkpoints.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
+    assert checkpoints.last_checkpoint(tmp_path / "nothing") is None
 
 
 def test_with_a_weight_of_zero_the_patch_arm_is_the_caption_arm(make, straight):
@@ -239,7 +210,7 @@ def test_the_caption_loss_is_the_one_of_the_assembled_model(encoder_folder, lang
         features = encoder.patch_tokens(model.model.vision_tower, pixels, [0, -1])
         inputs = {"ids": [ids], "labels": [labels]}
         bos = torch.tensor([tokenizer.bos_token_id])
-        found = trainer.caption_loss(model, bos, llava.project(model, features), inputs)
+        found = steps.caption_loss(model, bos, llava.project(model, features), inputs)
         total, count = 0.0, 0
         for row in range(2):
             for turn in range(2):

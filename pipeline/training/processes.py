@@ -1,0 +1,76 @@
+"""Training in several processes: who is who, how they are started, and a model sharded over them.
+
+A stage that `compute.processes` gives several starts itself again under torchrun; one that was started by
+torchrun (on several machines, say) takes what it finds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import torch
+from torch import distributed, nn
+
+from pipeline.params import ComputeParams
+
+
+def rank() -> int:
+    """This process's number; 0 writes."""
+    return distributed.get_rank() if distributed.is_initialized() else int(os.environ.get("RANK", "0"))
+
+
+def count() -> int:
+    """How many processes train together."""
+    return (
+        distributed.get_world_size()
+        if distributed.is_initialized()
+        else int(os.environ.get("WORLD_SIZE", "1"))
+    )
+
+
+def wait() -> None:
+    """Wait until every process is here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
+def wanted(compute: ComputeParams) -> int:
+    """Processes that ``compute.processes`` asks for: 0 means one for each GPU seen."""
+    return compute.processes or max(torch.cuda.device_count(), 1)
+
+
+def launch(compute: ComputeParams, module: str, arguments: Sequence[str]) -> None:
+    """Put torchrun in this process's place where several processes are wanted; else, or below it, do nothing.
+
+    Args:
+        compute: how many processes.
+        module: the command's module, as in ``python -m``.
+        arguments: its arguments.
+    """
+    if "LOCAL_RANK" in os.environ or wanted(compute) == 1:
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // wanted(compute), 1)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={wanted(compute)}", "-m", module, *arguments]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
+
+
+def shard(whole: nn.Module, layers: Sequence[nn.Module], device: str) -> None:
+    """Shard a module's parameters over all processes, in place: FSDP2, a unit for each of ``layers``.
+
+    Gradients and the optimiser's state are then sharded as well.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    if not distributed.is_initialized():
+        distributed.init_process_group("gloo" if device == "cpu" else "nccl")
+    if device != "cpu":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    mesh = init_device_mesh(device, (count(),))
+    for layer in layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(whole, mesh=mesh)

@@ -1,0 +1,106 @@
+"""One forward pass of training: features in, the loss and its parts out.
+
+A module of its own, so that what wraps a model to train it in several processes wraps the whole step.
+Shapes: B images, N vision tokens, D width of the language model, T turns an image, L tokens of a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import nn
+from transformers import LlavaForConditionalGeneration
+
+from pipeline.models import llava
+from pipeline.models.shared_prefix import read_behind
+from pipeline.params import ArmParams
+from pipeline.training.losses import PATCH_LOSSES, token_loss
+from pipeline.training.runtime import autocast
+
+
+class Step(nn.Module):
+    """L_caption + beta * L_patch (Jiang et al., arXiv 2505.17316) of a batch; beta is 0 without a patch loss.
+
+    Batches are those of `pipeline.training.batches`: a share of a step's images. Its loss is that share of
+    the whole step's, so that the shares' losses and gradients add up to those of the step.
+    """
+
+    def __init__(
+        self,
+        model: LlavaForConditionalGeneration,
+        before_image: Sequence[int],
+        patch_loss: ArmParams | None,
+        mean_over: str,
+        share_prefix: bool = True,
+    ) -> None:
+        """Wrap a model.
+
+        Args:
+            model: trained in place.
+            before_image: token ids that stand before the image.
+            patch_loss: the arm that has one; None for captions alone.
+            mean_over: ``tokens`` or ``turns``, what the answers' loss is a mean of.
+            share_prefix: read an image once for all its turns. What recomputes, shards or compiles layers
+                needs them called once a pass, and so the image read again for every turn.
+        """
+        super().__init__()
+        self.model = model
+        self.patch_loss = patch_loss
+        self.mean_over = mean_over
+        self.share_prefix = share_prefix
+        self.register_buffer(
+            "before_image", torch.tensor(list(before_image), dtype=torch.long), persistent=False
+        )
+
+    def forward(self, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss (scalar) and its parts by name, detached."""
+        # Trainer's own bf16 leaves a CPU in float32.
+        with autocast():
+            tokens_BND = llava.project(self.model, batch["features"])
+            caption = caption_loss(
+                self.model, self.before_image, tokens_BND, batch, self.mean_over, self.share_prefix
+            )
+            parts = {"caption_loss": caption.detach()}
+            if self.patch_loss is None:
+                return caption, parts
+            patch = PATCH_LOSSES[self.patch_loss.loss](
+                tokens_BND,
+                batch["region_weights"],
+                cast(torch.Tensor, self.model.get_input_embeddings().weight),
+                batch["region_words"],
+                self.model.config.pad_token_id,
+            )
+            if "region_share" in batch:
+                patch = patch * batch["region_share"]
+            parts["patch_loss"] = patch.detach()
+            return caption + self.patch_loss.beta * patch, parts
+
+
+def caption_loss(
+    model: LlavaForConditionalGeneration,
+    before_image: torch.Tensor,
+    tokens_BND: torch.Tensor,
+    batch: dict,
+    mean_over: str = "tokens",
+    share_prefix: bool = True,
+) -> torch.Tensor:
+    """Mean cross-entropy of the answers, over tokens or turns, each turn behind its image alone.
+
+    Where ``batch`` says how many there are in the whole step (``answers``), the batch's sum over that number.
+    """
+    decoder, embed = llava.decoder_of(model), model.get_input_embeddings()
+    prefix = llava.prefix_embeddings(model, before_image, tokens_BND)
+    embedded = [embed(ids) for ids in batch["ids"]]
+    sums, counts = zip(
+        *[
+            token_loss(hidden, model.lm_head, labels, mean_over)
+            for hidden, labels in zip(
+                read_behind(decoder, prefix, embedded, share_prefix), batch["labels"], strict=True
+            )
+        ],
+        strict=True,
+    )
+    total = batch["answers"] if "answers" in batch else torch.stack(counts).sum()
+    return torch.stack(sums).sum() / total.clamp_min(1)

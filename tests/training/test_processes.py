@@ -1,0 +1,104 @@
+"""Processes, micro-batches and layers computed again: how the work is spread changes nothing but rounding."""
+
+from __future__ import annotations
+
+import csv
+import os
+import socket
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_training import run
+from torch import multiprocessing
+
+from pipeline.errors import UserError
+from pipeline.params import ComputeParams
+from pipeline.training import processes
+from pipeline.training.batches import shares_of
+
+
+def worker(rank: int, count: int, port: int, arguments: tuple) -> None:
+    """One of several processes, as torchrun starts them."""
+    torch.set_num_threads(1)
+    if count > 1:
+        names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1"}
+        os.environ.update({name: str(value) for name, value in (names | {"MASTER_PORT": port}).items()})
+    run(*arguments)
+
+
+@pytest.fixture(scope="module")
+def spread(encoder_folder, language_model_folder, tmp_path_factory):
+    """``spread(count, *words)`` is the weights and the curve of a run in ``count`` processes."""
+
+    def start(count: int, *words: str):
+        out = tmp_path_factory.mktemp("spread")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        arguments = (encoder_folder, language_model_folder, out, words)
+        # Forked: they have the libraries already.
+        multiprocessing.start_processes(worker, (count, port, arguments), count, start_method="fork")
+        with (out / "curve.csv").open(newline="") as file:
+            return load_file(out / "weights.safetensors"), list(csv.DictReader(file))
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def alone(spread):
+    """One process with whole batches: fine-tuning, and pre-training with patches."""
+    return {"whole": spread(1, "whole"), "projector": spread(1)}
+
+
+def assert_same(found, expected):
+    weights, curve = found
+    assert weights.keys() == expected[0].keys()
+    for name, value in expected[0].items():
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+    assert [row["step"] for row in curve] == [row["step"] for row in expected[1]] == ["2", "4", "6", "8"]
+    for row, other in zip(curve, expected[1], strict=True):
+        for column in ("loss", "caption_loss", "patch_loss", "grad_norm"):
+            if other[column]:
+                assert float(row[column]) == pytest.approx(float(other[column]), rel=1e-4), column
+
+
+@pytest.mark.parametrize("stage", ["projector", "whole"])
+def test_two_processes_give_what_one_gives(spread, alone, stage):
+    assert_same(spread(2, stage), alone[stage])
+
+
+def test_a_model_sharded_over_two_processes_gives_what_one_gives(spread, alone):
+    assert_same(spread(2, "whole", "sharding=full"), alone["whole"])
+
+
+@pytest.mark.parametrize("word", ["micro_batch=1", "recompute=true"])
+def test_less_memory_gives_the_same(spread, alone, word):
+    assert_same(spread(1, "whole", word), alone["whole"])
+
+
+def test_a_step_is_cut_into_as_few_shares_as_fit():
+    assert shares_of(256, 0, 1) == 1
+    assert shares_of(256, 0, 8) == 8
+    assert shares_of(256, 16, 8) == 16
+    assert shares_of(12, 4, 2) == 4  # six images come to a process: three at a time, not four
+    with pytest.raises(UserError, match="16 images cannot be shared evenly by 3 processes"):
+        shares_of(16, 0, 3)
+
+
+def test_a_stage_starts_itself_under_torchrun_where_it_should(monkeypatch):
+    started = []
+    monkeypatch.setattr(processes.os, "execv", lambda program, words: started.append(words))
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    two = ComputeParams(runner="threads", workers=1, threads=0, processes=2)
+    one = two.model_copy(update={"processes": 1})
+    processes.launch(one, "pipeline.training.pretrain", ["--arm", "caption"])
+    assert not started
+    processes.launch(two, "pipeline.training.pretrain", ["--arm", "caption"])
+    assert started[0][1:3] == ["-m", "torch.distributed.run"]
+    assert "--nproc-per-node=2" in started[0]
+    assert started[0][-4:] == ["-m", "pipeline.training.pretrain", "--arm", "caption"]
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    processes.launch(two, "pipeline.training.pretrain", [])
+    assert len(started) == 1
