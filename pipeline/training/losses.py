@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from pipeline.training.cross_entropy import head_loss
+
 
 def pool_regions(tokens_BND: torch.Tensor, weights_BRN: torch.Tensor) -> torch.Tensor:
     """v (B, R, D): the mean of each region's projected patches, weighted by their coverage.
@@ -57,12 +59,12 @@ def token_loss(
     sum of each turn's mean and the number of turns that have a label, so that a one-word answer weighs as
     much as a long caption.
 
-    Only labelled positions go through the head, so that the logits of prompts are never built.
+    Only labelled positions go through the head, so that the logits of prompts are never built, nor those of
+    many answers at a time.
     """
     targets = labels_XL[..., 1:]
     labelled = targets != -100
-    logits = head(hidden_XLD[..., :-1, :][labelled])
-    losses = F.cross_entropy(logits.float(), targets[labelled], reduction="none")
+    losses = head_loss(head, hidden_XLD[..., :-1, :][labelled], targets[labelled])
     if mean_over == "tokens":
         return losses.sum(), labelled.sum()
     lengths = labelled.sum(-1, keepdim=True)

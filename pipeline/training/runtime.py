@@ -30,7 +30,7 @@ def prepare(seed: int, threads: int = 0) -> None:
     set_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Else every new tensor is filled before it is written: a twelfth of a small model's step, to find bugs.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 

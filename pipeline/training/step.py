@@ -50,6 +50,7 @@ class Step(nn.Module):
         self.patch_loss = patch_loss
         self.mean_over = mean_over
         self.share_prefix = share_prefix
+        self.before_image: torch.Tensor
         self.register_buffer(
             "before_image", torch.tensor(list(before_image), dtype=torch.long), persistent=False
         )

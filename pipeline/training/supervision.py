@@ -77,7 +77,9 @@ def of_table(
     order = np.argsort(owner, kind="stable")
     order = order[owner[order] >= 0]
     table, owner = table.take(order), owner[order]
-    ids = encode_words(tokenizer, [target_text(entry, words) for entry in table["words"].to_pylist()])
+    texts = [target_text(entry, words) for entry in table["words"].to_pylist()]
+    ids = encode_words(tokenizer, texts)
+    check_words(texts, ids, tokenizer.unk_token_id)
     lengths = pc.list_value_length(table["patches"]).to_numpy()
     return PatchSupervision(
         patches=pc.list_flatten(table["patches"]).to_numpy(),
@@ -99,6 +101,18 @@ def check_grid(table: pa.Table, patch_count: int, folder: Path) -> None:
                 f"{folder} was made for a {rows} x {columns} patch grid, but the encoder makes {patch_count} "
                 "patches: run `dvc repro patch_words` to make it for this encoder"
             )
+
+
+def check_words(texts: Sequence[str], ids: Sequence[Sequence[int]], unknown: int | None) -> None:
+    """Raise a `UserError` where the tokenizer knows no token of most regions' words."""
+    lost = [text for text, row in zip(texts, ids, strict=True) if all(token == unknown for token in row)]
+    if len(lost) * 2 > len(texts):
+        examples = ", ".join(repr(text) for text in list(dict.fromkeys(lost))[:5])
+        raise UserError(
+            f"language_model: its tokenizer knows no token of the words of {len(lost):,} of {len(texts):,} "
+            f"regions, such as {examples}: the patch loss would have no target. Use a language model in "
+            "the captions' language; where it is trained, `dvc repro language_model` builds its vocabulary from them"
+        )
 
 
 def target_text(words: list[dict], which: str) -> str:

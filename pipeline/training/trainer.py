@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import distributed
@@ -29,7 +31,7 @@ from pipeline.training.runtime import WORK, device
 from pipeline.training.step import Step
 
 LOG_EVERY = 10
-ALONE = ComputeParams(runner="threads", workers=1, threads=0)
+ALONE = ComputeParams.model_validate({"runner": "threads", "workers": 1, "threads": 0})
 """One process, whole batches, nothing recomputed."""
 
 
@@ -41,11 +43,15 @@ class PatchAlignedTrainer(Trainer):
         # The shares' losses add up to the step's: Trainer must not divide them by their number.
         self.loss_is_scaled_for_ga = True
         # A model that looks after its shards itself: accelerate would shard on GPUs alone.
-        self.is_distributed_loading_by_transformers = checkpoints.is_sharded(self.model)
+        self.is_distributed_loading_by_transformers = checkpoints.is_sharded(self._step)
         self._settings = settings
         self._parts: dict[str, torch.Tensor] = {}
         self._logged = 0  # step before the first one that the sums are of
         self._saving: Path | None = None
+
+    @property
+    def _step(self) -> Step:
+        return cast(Step, self.model)
 
     @property
     def _data(self) -> Shares:
@@ -119,27 +125,27 @@ class PatchAlignedTrainer(Trainer):
             super(PatchAlignedTrainer, self)._save_checkpoint(model, trial)
 
         try:
-            checkpoints.replace_last(Path(self.args.output_dir), self.state.global_step, write)
+            checkpoints.replace_last(Path(str(self.args.output_dir)), self.state.global_step, write)
         finally:
             self._saving = None
 
     def save_model(self, output_dir=None, _internal_call=False) -> None:
         """Write what is trained."""
-        checkpoints.save_weights(self.model, Path(output_dir or self.args.output_dir))
+        checkpoints.save_weights(self._step, Path(str(output_dir or self.args.output_dir)))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
-        if checkpoints.is_sharded(self.model):
+        if checkpoints.is_sharded(self._step):
             (Path(output_dir) / "optimizer.pt").unlink(missing_ok=True)  # one process's part
-            checkpoints.save_optimiser(self.model, self.optimizer.optimizer, Path(output_dir))
+            checkpoints.save_optimiser(self._step, cast(Any, self.optimizer).optimizer, Path(output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
-        checkpoints.load_weights(self.model if model is None else model, Path(resume_from_checkpoint))
+        checkpoints.load_weights(self._step if model is None else model, Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint and checkpoints.is_sharded(self.model):
-            checkpoints.load_optimiser(self.model, self.optimizer.optimizer, Path(checkpoint))
-            self.lr_scheduler.load_state_dict(
+        if checkpoint and checkpoints.is_sharded(self._step):
+            checkpoints.load_optimiser(self._step, cast(Any, self.optimizer).optimizer, Path(checkpoint))
+            cast(Any, self.lr_scheduler).load_state_dict(
                 torch.load(Path(checkpoint) / "scheduler.pt", weights_only=True)
             )
         else:
@@ -167,7 +173,7 @@ def train(
     seed: int,
     callbacks: list[TrainerCallback] | None = None,
     compute: ComputeParams = ALONE,
-    report_to: list[str] | None = None,
+    report_to: Sequence[str] = (),
 ) -> dict[str, torch.Tensor] | None:
     """Train the parameters of ``model`` that require gradients; a checkpoint in ``work`` is taken up.
 
@@ -191,7 +197,7 @@ def train(
     Raises:
         UserError: the loss is not a number, memory or disk is full, or the checkpoint is of another model.
     """
-    reporters = check_reporters(report_to or [])
+    reporters = check_reporters(report_to)
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(WORK / "tensorboard" / curve.stem))
     shares = shares_of(settings.batch_images, compute.micro_batch, processes.count())
     step = prepare_step(model, before_image, settings, patch_loss, compute)
@@ -253,7 +259,7 @@ def prepare_step(
     compute: ComputeParams,
 ) -> Step:
     """The model as a `Step`, its layers recomputed, compiled and sharded as ``compute`` says."""
-    decoder = llava.decoder_of(model)
+    decoder: Any = llava.decoder_of(model)
     sharded = compute.sharding == "full" and processes.count() > 1
     whole_layers = compute.recompute or compute.compile or sharded
     step = Step(model, before_image, patch_loss, settings.mean_over, share_prefix=not whole_layers)

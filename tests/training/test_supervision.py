@@ -101,3 +101,11 @@ def test_the_target_is_all_words_or_the_head():
 def test_padding_ids():
     assert supervision.pad_ids([[5], [6, 7, 8], []], 0).tolist() == [[5, 0, 0], [6, 7, 8], [0, 0, 0]]
     assert supervision.pad_ids([], 0).shape == (0, 1)
+
+
+def test_a_tokenizer_without_the_words_is_refused_with_examples():
+    supervision.check_words(["cup", "zebra"], [[5], [3]], unknown=3)  # half are known
+    supervision.check_words([], [], unknown=3)
+    supervision.check_words(["zebra"], [[4, 5]], unknown=None)  # byte-level tokenizers know all
+    with pytest.raises(UserError, match=r"no token of the words of 2 of 3 regions, such as 'zebra', 'a yak'"):
+        supervision.check_words(["zebra", "cup", "a yak"], [[3], [5], [3, 3]], unknown=3)
