@@ -123,7 +123,16 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
         said["regions with words"] = int(patches.firsts[-1])
     publish(
         lambda folder: checkpoint.save(
-            folder, model, processor, params, "pretrain", run.arm, run.seed, said, run.curve("pretrain"), weights,
+            folder,
+            model,
+            processor,
+            params,
+            "pretrain",
+            run.arm,
+            run.seed,
+            said,
+            run.curve("pretrain"),
+            weights,
         ),
         run.pretrained,
     )
@@ -156,7 +165,16 @@ def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     said = {"images": len(features), "conversations": len(collator.turns.starts) - 1}
     publish(
         lambda folder: checkpoint.save(
-            folder, model, processor, params, "finetune", run.arm, run.seed, said, run.curve("finetune"), weights,
+            folder,
+            model,
+            processor,
+            params,
+            "finetune",
+            run.arm,
+            run.seed,
+            said,
+            run.curve("finetune"),
+            weights,
         ),
         run.finetuned,
     )

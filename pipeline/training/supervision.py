@@ -111,7 +111,7 @@ def check_words(texts: Sequence[str], ids: Sequence[Sequence[int]], unknown: int
         raise UserError(
             f"language_model: its tokenizer knows no token of the words of {len(lost):,} of {len(texts):,} "
             f"regions, such as {examples}: the patch loss would have no target. Use a language model in "
-            "the captions' language; where it is trained, `dvc repro language_model` builds its vocabulary from them"
+            "the captions' language; where it is trained, `dvc repro language_model` builds its vocabulary"
         )
 
 

@@ -24,7 +24,7 @@ from transformers import (
 from pipeline.errors import UserError
 from pipeline.models import llava
 from pipeline.params import ArmParams, ComputeParams, OptimisationParams
-from pipeline.training import checkpoints, optimiser, processes
+from pipeline.training import optimiser, processes, resuming
 from pipeline.training.batches import Collator, Schedule, Shares, shares_of
 from pipeline.training.curves import Bar, Curve, check_reporters
 from pipeline.training.runtime import WORK, device
@@ -43,7 +43,7 @@ class PatchAlignedTrainer(Trainer):
         # The shares' losses add up to the step's: Trainer must not divide them by their number.
         self.loss_is_scaled_for_ga = True
         # A model that looks after its shards itself: accelerate would shard on GPUs alone.
-        self.is_distributed_loading_by_transformers = checkpoints.is_sharded(self._step)
+        self.is_distributed_loading_by_transformers = resuming.is_sharded(self._step)
         self._settings = settings
         self._parts: dict[str, torch.Tensor] = {}
         self._logged = 0  # step before the first one that the sums are of
@@ -125,26 +125,26 @@ class PatchAlignedTrainer(Trainer):
             super(PatchAlignedTrainer, self)._save_checkpoint(model, trial)
 
         try:
-            checkpoints.replace_last(Path(str(self.args.output_dir)), self.state.global_step, write)
+            resuming.replace_last(Path(str(self.args.output_dir)), self.state.global_step, write)
         finally:
             self._saving = None
 
     def save_model(self, output_dir=None, _internal_call=False) -> None:
         """Write what is trained."""
-        checkpoints.save_weights(self._step, Path(str(output_dir or self.args.output_dir)))
+        resuming.save_weights(self._step, Path(str(output_dir or self.args.output_dir)))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
-        if checkpoints.is_sharded(self._step):
+        if resuming.is_sharded(self._step):
             (Path(output_dir) / "optimizer.pt").unlink(missing_ok=True)  # one process's part
-            checkpoints.save_optimiser(self._step, cast(Any, self.optimizer).optimizer, Path(output_dir))
+            resuming.save_optimiser(self._step, cast(Any, self.optimizer).optimizer, Path(output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
-        checkpoints.load_weights(self._step if model is None else model, Path(resume_from_checkpoint))
+        resuming.load_weights(self._step if model is None else model, Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint and checkpoints.is_sharded(self._step):
-            checkpoints.load_optimiser(self._step, cast(Any, self.optimizer).optimizer, Path(checkpoint))
+        if checkpoint and resuming.is_sharded(self._step):
+            resuming.load_optimiser(self._step, cast(Any, self.optimizer).optimizer, Path(checkpoint))
             cast(Any, self.lr_scheduler).load_state_dict(
                 torch.load(Path(checkpoint) / "scheduler.pt", weights_only=True)
             )
@@ -241,10 +241,10 @@ def train(
         trainer.add_callback(Curve(curve))
         trainer.add_callback(Bar(curve.stem, settings.steps))
     try:
-        trainer.train(resume_from_checkpoint=checkpoints.last_checkpoint(work))
+        trainer.train(resume_from_checkpoint=resuming.last_checkpoint(work))
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise out_of_memory(settings.batch_images // shares, compute) from error
-    weights = checkpoints.whole_weights(model)
+    weights = resuming.whole_weights(model)
     processes.wait()
     if processes.rank() == 0:
         shutil.rmtree(work, ignore_errors=True)

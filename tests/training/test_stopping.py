@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 
 from pipeline.errors import UserError
 from pipeline.params import ComputeParams
-from pipeline.training import checkpoints, curves, optimiser, step, trainer
+from pipeline.training import curves, optimiser, resuming, step, trainer
 
 
 class Kill(TrainerCallback):
@@ -48,7 +48,7 @@ def forked(encoder_folder, language_model_folder):
 def test_a_run_killed_without_warning_goes_on_to_the_same_weights(forked, tmp_path):
     assert forked(tmp_path / "through") == 0
     assert forked(tmp_path / "killed", [Kill()]) == -signal.SIGKILL
-    assert checkpoints.last_checkpoint(tmp_path / "killed/work").endswith("checkpoint-3")
+    assert resuming.last_checkpoint(tmp_path / "killed/work").endswith("checkpoint-3")
     assert forked(tmp_path / "killed") == 0
     found, expected = (load_file(tmp_path / name / "weights.safetensors") for name in ("killed", "through"))
     assert all(torch.equal(found[name], value) for name, value in expected.items())
@@ -63,7 +63,7 @@ def write(step):
 
 
 def test_the_checkpoint_before_is_there_until_the_next_one_is_whole(tmp_path):
-    checkpoints.replace_last(tmp_path, 3, write(3))
+    resuming.replace_last(tmp_path, 3, write(3))
 
     def full_disk(folder):
         write(6)(folder)
@@ -71,31 +71,31 @@ def test_the_checkpoint_before_is_there_until_the_next_one_is_whole(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(UserError, match=r"step 6 could not be written .*checkpoint-3 is still there"):
-        checkpoints.replace_last(tmp_path, 6, full_disk)
+        resuming.replace_last(tmp_path, 6, full_disk)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-3"]
-    checkpoints.replace_last(tmp_path, 6, write(6))
+    resuming.replace_last(tmp_path, 6, write(6))
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-6"]
 
 
 def test_what_was_half_written_by_a_killed_process_is_not_taken_up(tmp_path):
-    checkpoints.replace_last(tmp_path, 3, write(3))
+    resuming.replace_last(tmp_path, 3, write(3))
     (tmp_path / "partial").mkdir(exist_ok=True)
     write(6)(tmp_path / "partial")
-    assert checkpoints.last_checkpoint(tmp_path).endswith("checkpoint-3")
-    checkpoints.replace_last(tmp_path, 6, write(6))
-    assert checkpoints.last_checkpoint(tmp_path).endswith("checkpoint-6")
+    assert resuming.last_checkpoint(tmp_path).endswith("checkpoint-3")
+    resuming.replace_last(tmp_path, 6, write(6))
+    assert resuming.last_checkpoint(tmp_path).endswith("checkpoint-6")
 
 
 def test_a_checkpoint_holds_what_is_trained_and_of_this_model_alone(tmp_path):
     model = torch.nn.ModuleDict({"frozen": torch.nn.Linear(2, 3), "projector": torch.nn.Linear(3, 4)})
     model["frozen"].requires_grad_(False)
-    checkpoints.save_weights(model, tmp_path)
-    held = load_file(tmp_path / checkpoints.WEIGHTS)
+    resuming.save_weights(model, tmp_path)
+    held = load_file(tmp_path / resuming.WEIGHTS)
     assert held.keys() == {"projector.weight", "projector.bias"}
-    checkpoints.load_weights(model, tmp_path)
-    save_file({"projector.weight": torch.ones(4, 5), "other": torch.ones(1)}, tmp_path / checkpoints.WEIGHTS)
+    resuming.load_weights(model, tmp_path)
+    save_file({"projector.weight": torch.ones(4, 5), "other": torch.ones(1)}, tmp_path / resuming.WEIGHTS)
     with pytest.raises(UserError) as caught:
-        checkpoints.load_weights(model, tmp_path)
+        resuming.load_weights(model, tmp_path)
     message = str(caught.value)
     assert "another model (3 differences" in message
     assert "other is not in this model; projector.bias is missing" in message

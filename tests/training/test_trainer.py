@@ -15,7 +15,7 @@ from pipeline.models import llava
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
 from pipeline.params import ArmParams, ProjectorParams
-from pipeline.training import checkpoints, trainer
+from pipeline.training import resuming, trainer
 from pipeline.training import step as steps
 from pipeline.training.batches import Collator
 from pipeline.training.stages import unfreeze
@@ -151,8 +151,8 @@ def test_half_a_checkpoint_is_not_taken_up(tmp_path):
         folder.mkdir()
         if whole:
             (folder / "trainer_state.json").touch()
-    assert checkpoints.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
-    assert checkpoints.last_checkpoint(tmp_path / "nothing") is None
+    assert resuming.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
+    assert resuming.last_checkpoint(tmp_path / "nothing") is None
 
 
 def test_with_a_weight_of_zero_the_patch_arm_is_the_caption_arm(make, straight):
