@@ -101,6 +101,24 @@ def test_pre_training_moves_the_projector_and_nothing_else(straight):
     assert changed(before, after) == projector
 
 
+def test_what_is_frozen_has_neither_gradients_nor_optimiser_state(make):
+    names, held = set(), []
+
+    class Look(TrainerCallback):
+        def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+            names.update(name for name, value in model.named_parameters() if value.grad is not None)
+
+        def on_train_end(self, args, state, control, model=None, optimizer=None, **kwargs):
+            trained = {id(value) for value in model.parameters() if value.requires_grad}
+            held.extend(id(value) in trained for value in optimizer.state)
+
+    make(callbacks=[Look()])
+    assert names
+    assert all("multi_modal_projector" in name for name in names)
+    assert len(held) == len(names)
+    assert all(held)
+
+
 def test_fine_tuning_moves_everything_but_the_encoder(make):
     before, after = make(loss=None, supervised=False, whole=True)
     tower = {name for name in before if "vision_tower" in name}
