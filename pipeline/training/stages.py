@@ -118,7 +118,7 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
         run.work("pretrain", params, read), run.curve("pretrain"), run.seed, list(callbacks),
         params.compute, params.train.report_to,
     )  # fmt: skip
-    said = {"images": len(features), "captions": captions.num_rows}
+    said = {"images": len(features), "captions": len(collator.turns.starts) - 1}
     if patches is not None:
         said["regions with words"] = int(patches.firsts[-1])
     publish(
