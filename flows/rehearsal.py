@@ -128,7 +128,10 @@ def _changes(
         },
         "audit": {"images": 4, "bootstrap": 10},
         "report": {"examples": 2},
-        "compute": {"runner": "threads", "address": None, "workers": 1, "gpus": 0, "threads": 1},
+        "compute": {
+            "runner": "threads", "address": None, "workers": 1, "gpus": 0, "threads": 1,
+            "processes": 1, "sharding": "none", "micro_batch": 2,
+        },
     }  # fmt: skip
     if profile.source.name not in samples.FORMATS:
         changes["source"]["name"] = "scenes"

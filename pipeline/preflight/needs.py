@@ -90,10 +90,9 @@ class Machine:
     def of(cls, params: Params, gpus: int) -> Machine:
         """The machine that the settings ask for, of which each process has a GPU if there are any."""
         settings = params.compute
-        processes = getattr(settings, "processes", 1) or max(1, settings.gpus)
         return cls(
-            processes, getattr(settings, "sharding", "none") == "full", getattr(settings, "micro_batch", 0),
-            getattr(settings, "recompute", False), gpus > 0 or settings.gpus > 0,
+            settings.processes or max(1, gpus, settings.gpus), settings.sharding == "full",
+            settings.micro_batch, settings.recompute, gpus > 0 or settings.gpus > 0,
         )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def _memory(params: Params, shapes: Shapes, stage: str, machine: Machine, gpus: 
         f"{machine.processes} process(es){', sharded' if machine.sharded else ''}"
         f"{', layers recomputed' if machine.recompute else ''}"
     )
-    mend = "more or larger GPUs; compute.processes, sharding, micro_batch and recompute, if set, lower it"
+    mend = "compute.sharding: full, a smaller micro_batch, recompute: true, or more or larger GPUs"
     return Finding(
         f"memory, {stage}", "ok" if needed < has else "too little", found, "" if needed < has else mend
     )
