@@ -28,12 +28,13 @@ from pipeline.models import llava
 from pipeline.models.language_model import CONVOLUTION
 from pipeline.params import ArmParams
 from pipeline.training import optimiser
-from pipeline.training.losses import cosine_patch_loss
+from pipeline.training.patch_losses.mean import patch_loss
 from pipeline.training.runtime import autocast
-from pipeline.training.step import Step
+from pipeline.training.step import Step, words_of
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 """Dense bfloat16 FLOPs a second by part of the device's name (NVIDIA's data sheets)."""
+PATCHES_ALONE = ArmParams(loss="cosine", captions=False)
 EMBEDDED = {"turns": 8, "prompt": 9, "answers": (2, 24), "regions": 3, "layers": [0, -1]}
 LLAVA = {"turns": 1, "prompt": 30, "answers": (20, 80), "regions": 6, "layers": [-2]}
 
@@ -175,10 +176,9 @@ def patches_only(model, optimizer, batch: dict) -> Callable[[Clock], None]:
 
     def run(clock: Clock) -> None:
         with autocast():
-            loss = cosine_patch_loss(
-                llava.project(model, batch["features"]), batch["region_weights"],
-                model.get_input_embeddings().weight, batch["region_words"], 0,
-            )  # fmt: skip
+            tokens = llava.project(model, batch["features"])
+            weights, words = batch["region_weights"], batch["region_words"]
+            loss = patch_loss(PATCHES_ALONE, tokens, weights, words, words_of(model))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -102,9 +102,7 @@ def random_box(params: Params, subjects: Subjects) -> Estimates:
     """One of the image's true boxes, drawn at random: its expected score, not a draw."""
     # Sources that list no objects (LLaVA's files) have nothing to draw from.
     rows = [
-        row
-        for row in subjects.rows
-        if row["task"] == "referring" and subjects.world.objects[row["image_id"]]
+        row for row in subjects.rows if row["task"] == "referring" and subjects.world.objects[row["image_id"]]
     ]
     if not rows:
         return {}

@@ -36,28 +36,11 @@ def assemble(
     """
     tower, image_processor = encoders.load(encoder_path)
     decoder, tokenizer = language_models.load(language_model_path)
-    if IMAGE not in tokenizer.get_vocab():
-        # Beside those that there are: the plain call would make them ordinary words.
-        tokenizer.add_special_tokens(
-            {"additional_special_tokens": [IMAGE]}, replace_extra_special_tokens=False
-        )
+    add_image_token(tokenizer)
     # Some models have more rows than their tokenizer has words (Qwen): none of them is cut off.
     if len(tokenizer) > decoder.get_input_embeddings().num_embeddings:
         decoder.resize_token_embeddings(len(tokenizer))
-    # "default" drops the class token that CLIP has, "full" keeps all there is: SigLIP's patches.
-    class_tokens = encoders.class_tokens(tower.config)
-    select: Literal["default", "full"] = "default" if class_tokens else "full"
-    config = LlavaConfig(
-        vision_config=tower.config,
-        text_config=decoder.config,
-        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
-        projector_hidden_act="gelu" if projector.kind == "mlp" else "linear",
-        vision_feature_select_strategy=select,
-        vision_feature_layer=projector.feature_layers,
-        image_seq_length=encoders.patch_count(tower.config),
-        tie_word_embeddings=decoder.config.tie_word_embeddings,
-    )
-    config.pad_token_id = tokenizer.pad_token_id
+    config = configure(tower.config, decoder.config, tokenizer, projector)
     torch.manual_seed(seed)
     model = LlavaForConditionalGeneration(config)
     model.model.vision_tower.load_state_dict(tower.state_dict())
@@ -69,12 +52,39 @@ def assemble(
         image_processor=image_processor,
         tokenizer=tokenizer,
         patch_size=tower.config.patch_size,
-        vision_feature_select_strategy=select,
+        vision_feature_select_strategy=config.vision_feature_select_strategy,
         chat_template=tokenizer.chat_template,
         image_token=IMAGE,
-        num_additional_image_tokens=class_tokens,
+        num_additional_image_tokens=encoders.class_tokens(tower.config),
     )
     return model, processor
+
+
+def add_image_token(tokenizer) -> None:
+    """Make sure that the tokenizer has the token that stands for a vision token."""
+    if IMAGE not in tokenizer.get_vocab():
+        # Beside those that there are: the plain call would make them ordinary words.
+        tokenizer.add_special_tokens(
+            {"additional_special_tokens": [IMAGE]}, replace_extra_special_tokens=False
+        )
+
+
+def configure(tower_config, text_config, tokenizer, projector: ProjectorParams) -> LlavaConfig:
+    """The model's configuration, of its parts' and the projector's settings."""
+    # "default" drops the class token that CLIP has, "full" keeps all there is: SigLIP's patches.
+    select: Literal["default", "full"] = "default" if encoders.class_tokens(tower_config) else "full"
+    config = LlavaConfig(
+        vision_config=tower_config,
+        text_config=text_config,
+        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
+        projector_hidden_act="gelu" if projector.kind == "mlp" else "linear",
+        vision_feature_select_strategy=select,
+        vision_feature_layer=projector.feature_layers,
+        image_seq_length=encoders.patch_count(tower_config),
+        tie_word_embeddings=text_config.tie_word_embeddings,
+    )
+    config.pad_token_id = tokenizer.pad_token_id
+    return config
 
 
 def load(folder: Path | str) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:

@@ -45,11 +45,19 @@ def shares(decoder: PreTrainedModel) -> bool:
 
 def read_prefix(decoder: PreTrainedModel, prefix_BPD: torch.Tensor) -> Cache | Unshared:
     """What a decoder (a language model without its head) holds after a prefix of embeddings."""
+    return read_prefix_states(decoder, prefix_BPD)[0] if shares(decoder) else Unshared(prefix_BPD)
+
+
+def read_prefix_states(
+    decoder: PreTrainedModel, prefix_BPD: torch.Tensor
+) -> tuple[Cache | Unshared, torch.Tensor]:
+    """As `read_prefix`, and the prefix's hidden states (B, P, D) in the last layer, after its norm."""
     if not shares(decoder):
-        return Unshared(prefix_BPD)
+        states = decoder(inputs_embeds=prefix_BPD, use_cache=False).last_hidden_state
+        return Unshared(prefix_BPD), states
     cache = DynamicCache(config=decoder.config)
-    decoder(inputs_embeds=prefix_BPD, past_key_values=cache, use_cache=True)
-    return cache
+    read = decoder(inputs_embeds=prefix_BPD, past_key_values=cache, use_cache=True)
+    return cache, read.last_hidden_state
 
 
 def read_turns(decoder: PreTrainedModel, prefix: Cache | Unshared, embeds_BTLD: torch.Tensor) -> torch.Tensor:

@@ -23,29 +23,61 @@ class ProjectorParams(Section):
 class ArmParams(Section):
     """What one arm is trained with: all that it may differ in from the others."""
 
-    loss: Literal["none", "cosine"] = Field(
-        description="none: captions alone; cosine: the paper's patch loss, mean over regions of"
-        " 1 - cos(v, w)."
+    loss: Literal["none", "cosine", "vocabulary", "contrastive", "logit_lens"] = Field(
+        description="The patch loss. none: captions alone; cosine: the paper's, 1 - cos(v, w) of a region and"
+        " its words; vocabulary: the right word among all of the language model's; contrastive: among those"
+        " of the batch; logit_lens: the language model's head, read at the vision tokens, names the region."
     )
     beta: float = Field(default=2.0, ge=0, description="Weight of the patch loss beside the caption loss.")
-    words: Literal["phrase", "head"] = Field(
-        default="phrase", description="Words that make the region's target."
+    words: Literal["phrase", "head", "words"] = Field(
+        default="phrase",
+        description="A region's target: all words of its phrase, its head noun, or (words) each of the"
+        " phrase's content words as a target of its own.",
+    )
+    apply_to: Literal["regions", "tokens"] = Field(
+        default="regions", description="The loss is of a region's pooled tokens, or of each of its tokens."
+    )
+    dimensions: float = Field(
+        default=1.0, gt=0, le=1, description="Share of the width that the loss sees; the rest stays free."
+    )
+    anneal: bool = Field(default=False, description="Beta falls to zero over pre-training.")
+    finetune_beta: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the patch loss in fine-tuning; 0: none, as the paper.",
+    )
+    captions: bool = Field(
+        default=True,
+        description="false: pre-training on patches alone, with word embeddings and no language model.",
     )
 
     @model_validator(mode="after")
-    def _no_settings_of_no_loss(self) -> ArmParams:
-        changed = (
+    def _settings_go_together(self) -> ArmParams:
+        if self.loss == "none" and not self.captions:
+            raise ValueError("without captions or a patch loss there is nothing to train on: name a loss")
+        if self.loss == "logit_lens" and not self.captions:
+            raise ValueError("logit_lens reads the language model, which captions: false leaves out")
+        if self.loss == "logit_lens" and self.dimensions < 1:
+            raise ValueError("logit_lens reads a whole hidden state: dimensions has to be 1")
+        if self.anneal and not self.captions:
+            raise ValueError("without captions an annealed patch loss would leave nothing to train on")
+        unused = sorted(
             name
             for name, field in type(self).model_fields.items()
             if name != "loss" and getattr(self, name) != field.default
         )
-        unused = sorted(changed)
         if self.loss == "none" and unused:
             raise ValueError(
                 f"with loss: none there is nothing that {', '.join(unused)} could change: remove"
                 f" {'it' if len(unused) == 1 else 'them'}, or name a loss"
             )
         return self
+
+    def in_finetuning(self) -> ArmParams | None:
+        """What of the arm holds in fine-tuning: its patch loss with ``finetune_beta``, or nothing."""
+        if self.loss == "none" or not self.finetune_beta:
+            return None
+        return self.model_copy(update={"beta": self.finetune_beta, "anneal": False, "captions": True})
 
 
 def _arm_name(name: str) -> str:

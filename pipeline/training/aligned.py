@@ -25,11 +25,12 @@ from transformers import PreTrainedModel
 
 from pipeline.models import adapters
 from pipeline.models.language_model import word_embeddings
-from pipeline.params import PatchWordsParams
+from pipeline.params import ArmParams, PatchWordsParams
 from pipeline.patches import block
 from pipeline.tables import dataset
 from pipeline.training import supervision
-from pipeline.training.losses import PATCH_LOSSES
+from pipeline.training.patch_losses import READ_IN_THE_LAST_LAYER, mean
+from pipeline.training.patch_losses.words import Words
 from pipeline.training.supervision import PatchSupervision
 
 EVERY = PatchWordsParams(min_coverage=0.1, min_score=0.0, use="masks")
@@ -126,8 +127,14 @@ def patch_aligned_loss(
         model: of a family that has an adapter; wrapped for several devices, or not.
         batch: the model's inputs, an image each row, and what `Supervision.tensors` gives.
         beta: weight of the patch loss.
-        form: which of ``pipeline.training.losses.PATCH_LOSSES``.
+        form: which of `pipeline.training.patch_losses.FORMS`, but for those that read the language model.
+
+    Raises:
+        ValueError: there is no such loss, or it reads the language model's last layer.
     """
+    arm = ArmParams.model_validate({"loss": form, "beta": beta})
+    if form in READ_IN_THE_LAST_LAYER:
+        raise ValueError(f"form={form!r} reads the language model's last layer, which is not looked at here")
     inner = unwrapped(model)
     inputs = {name: value for name, value in batch.items() if not name.startswith("region_")}
     adapter = adapters.of(inner)
@@ -135,12 +142,13 @@ def patch_aligned_loss(
         outputs = model(**inputs)
     tokens_BND = adapters.stack(adapter.tokens(seen[-1], inputs))
     weights_BRN = fit(batch["region_weights"], tokens_BND.shape[1]).to(tokens_BND.device)
-    patch = PATCH_LOSSES[form](
+    words_VD = word_embeddings(cast(PreTrainedModel, inner)).detach()
+    patch = mean.patch_loss(
+        arm,
         tokens_BND,
         weights_BRN,
-        word_embeddings(cast(PreTrainedModel, inner)),
         batch["region_words"].to(tokens_BND.device),
-        int(batch["region_pad"]),
+        Words(words_VD, words_VD, int(batch["region_pad"])),
     )
     own = getattr(outputs, "loss", None)
     return (beta * patch if own is None else own + beta * patch), outputs

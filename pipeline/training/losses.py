@@ -1,4 +1,4 @@
-"""The losses: captions, and patches towards the words for what they show.
+"""The caption loss, and the means that patch losses (`pipeline.training.patch_losses`) are of.
 
 Shapes: B images, R regions an image (padded), N vision tokens, D width of the language model, K tokens of a
 region's words (padded).
@@ -26,28 +26,6 @@ def pool_words(embeddings_VD: torch.Tensor, ids_BRK: torch.Tensor, pad: int) -> 
     present = (ids_BRK != pad).unsqueeze(-1).to(embeddings_VD.dtype)
     summed = (F.embedding(ids_BRK, embeddings_VD) * present).sum(-2)
     return summed / present.sum(-2).clamp_min(1)
-
-
-def cosine_patch_loss(
-    tokens_BND: torch.Tensor,
-    weights_BRN: torch.Tensor,
-    embeddings_VD: torch.Tensor,
-    ids_BRK: torch.Tensor,
-    pad: int,
-) -> torch.Tensor:
-    """Mean over regions of 1 - cos(v, w): the patch loss of Jiang et al. (arXiv 2505.17316), a scalar.
-
-    The word embeddings are targets: no gradient reaches them. Without regions the loss is zero.
-    """
-    present_BR = (ids_BRK != pad).any(-1)
-    v_BRD = pool_regions(tokens_BND, weights_BRN)
-    w_BRD = pool_words(embeddings_VD.detach(), ids_BRK, pad)
-    distance_BR = 1 - F.cosine_similarity(v_BRD.float(), w_BRD.float(), dim=-1)
-    return (distance_BR * present_BR).sum() / present_BR.sum().clamp_min(1)
-
-
-PATCH_LOSSES = {"cosine": cosine_patch_loss}
-"""The patch losses that an arm's ``loss`` names."""
 
 
 def token_loss(

@@ -15,16 +15,18 @@ from pathlib import Path
 from transformers import LlavaForConditionalGeneration, TrainerCallback
 
 from pipeline import params as parameters
-from pipeline.models import llava
+from pipeline.models import llava, word_table
 from pipeline.models.boxes import BoxFormat
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
-from pipeline.params import Params
+from pipeline.params import ArmParams, Params
 from pipeline.tables import dataset, digests
 from pipeline.training import checkpoint, processes, supervision, text
 from pipeline.training import features as feature_tables
 from pipeline.training.batches import Collator
+from pipeline.training.features import Features
 from pipeline.training.runtime import DATA, WORK, prepare, publish
+from pipeline.training.supervision import PatchSupervision
 from pipeline.training.trainer import train
 
 
@@ -85,22 +87,22 @@ def box_format(params: Params) -> BoxFormat:
 
 
 def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()) -> None:
-    """Train the projector on captions, and on patch words where the arm has them; the rest stays frozen."""
-    model, processor = llava.assemble(
-        DATA / "models/encoder", DATA / "models/language_model", params.train.projector, run.seed
-    )
-    tokenizer = processor.tokenizer
+    """Train the projector on captions, and on patch words where the arm has them; the rest stays frozen.
+
+    Without captions the language model's words are read first and the rest of it in the end, for the
+    checkpoint, which is the same standard folder.
+    """
+    arm, settings = params.arm(run.arm), params.train.pretrain
+    parts = DATA / "models/encoder", DATA / "models/language_model", params.train.projector, run.seed
+    if arm.captions:
+        model, processor = llava.assemble(*parts)
+        tokenizer = processor.tokenizer
+    else:
+        model, tokenizer = word_table.assemble(*parts)
     chat = ChatFormat.of(tokenizer, IMAGE)
     captions = dataset.read(DATA / "captions", ["image_id", "text"])
-    captioned = captions["image_id"].to_pylist()
-    features = feature_tables.load(DATA / "features", "train", only=captioned)
-    arm = params.arm(run.arm)
-    patches = None
-    if arm.loss != "none":
-        patches = supervision.load(
-            DATA / "patch_words", features.image_ids, tokenizer, arm.words, features.patch_count
-        )
-    settings = params.train.pretrain
+    features = feature_tables.load(DATA / "features", "train", only=captions["image_id"].to_pylist())
+    patches = patch_words(arm, features, tokenizer) if arm.loss != "none" else None
     collator = Collator(
         features,
         text.caption_turns(captions, features.image_ids, tokenizer, chat),
@@ -114,10 +116,15 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     before = encode(tokenizer, [chat.before_image])[0]
     read = [DATA / name for name in ("models/encoder", "models/language_model", "captions", "patch_words")]
     weights = train(
-        model, collator, before, settings, arm if patches else None,
+        model, collator, before, settings, arm if arm.loss != "none" else None,
         run.work("pretrain", params, read), run.curve("pretrain"), run.seed, list(callbacks),
         params.compute, params.train.report_to,
     )  # fmt: skip
+    if not arm.captions:
+        trained = model.model.multi_modal_projector.state_dict()
+        model, processor = llava.assemble(*parts)
+        model.model.multi_modal_projector.load_state_dict(trained)
+        weights = None
     said = {"images": len(features), "captions": len(collator.turns.starts) - 1}
     if patches is not None:
         said["regions with words"] = int(patches.firsts[-1])
@@ -138,6 +145,13 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     )
 
 
+def patch_words(arm: ArmParams, features: Features, tokenizer) -> PatchSupervision:
+    """The images' patch words, as the arm's loss takes them."""
+    return supervision.load(
+        DATA / "patch_words", features.image_ids, tokenizer, arm.words, features.patch_count
+    )
+
+
 def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()) -> None:
     """Train projector and language model on conversations, from the arm's pre-trained projector."""
     model, processor = llava.load(run.pretrained)
@@ -145,6 +159,7 @@ def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     chat = ChatFormat.of(tokenizer, IMAGE)
     features = feature_tables.load(DATA / "features", "train", only=text.discussed(DATA, "train"))
     settings = params.train.finetune
+    arm = params.arm(run.arm).in_finetuning()
     collator = Collator(
         features,
         text.conversation_turns(
@@ -153,12 +168,13 @@ def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
         settings.turns,
         tokenizer.pad_token_id,
         run.seed,
+        patch_words(arm, features, tokenizer) if arm else None,
     )
     unfreeze(model)
     before = encode(tokenizer, [chat.before_image])[0]
-    read = [run.pretrained, DATA / "conversations"]
+    read = [run.pretrained, DATA / "conversations", *([DATA / "patch_words"] if arm else [])]
     weights = train(
-        model, collator, before, settings, None,
+        model, collator, before, settings, arm,
         run.work("finetune", params, read), run.curve("finetune"), run.seed, list(callbacks),
         params.compute, params.train.report_to,
     )  # fmt: skip

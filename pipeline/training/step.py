@@ -7,16 +7,19 @@ Shapes: B images, N vision tokens, D width of the language model, T turns an ima
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import nn
 from transformers import LlavaForConditionalGeneration
+from transformers.cache_utils import Cache
 
 from pipeline.models import llava
-from pipeline.models.shared_prefix import read_behind
+from pipeline.models.language_model import word_embeddings
+from pipeline.models.shared_prefix import Unshared, read_behind, read_prefix_states, read_turns
 from pipeline.params import ArmParams
-from pipeline.training.losses import PATCH_LOSSES, token_loss
+from pipeline.training.losses import token_loss
+from pipeline.training.patch_losses import READ_IN_THE_LAST_LAYER, mean
+from pipeline.training.patch_losses.words import Words
 from pipeline.training.runtime import autocast
 
 
@@ -50,6 +53,8 @@ class Step(nn.Module):
         self.patch_loss = patch_loss
         self.mean_over = mean_over
         self.share_prefix = share_prefix
+        self.progress = 0.0
+        """Share of the stage's steps that are over: what an annealed loss goes by."""
         self.before_image: torch.Tensor
         self.register_buffer(
             "before_image", torch.tensor(list(before_image), dtype=torch.long), persistent=False
@@ -59,24 +64,32 @@ class Step(nn.Module):
         """The loss (scalar) and its parts by name, detached."""
         # Trainer's own bf16 leaves a CPU in float32.
         with autocast():
+            arm, parts = self.patch_loss, {}
             tokens_BND = llava.project(self.model, batch["features"])
-            caption = caption_loss(
-                self.model, self.before_image, tokens_BND, batch, self.mean_over, self.share_prefix
-            )
-            parts = {"caption_loss": caption.detach()}
-            if self.patch_loss is None:
-                return caption, parts
-            patch = PATCH_LOSSES[self.patch_loss.loss](
-                tokens_BND,
-                batch["region_weights"],
-                cast(torch.Tensor, self.model.get_input_embeddings().weight),
-                batch["region_words"],
-                self.model.config.pad_token_id,
-            )
-            if "region_share" in batch:
-                patch = patch * batch["region_share"]
-            parts["patch_loss"] = patch.detach()
-            return caption + self.patch_loss.beta * patch, parts
+            loss, seen_BND, read = tokens_BND.new_zeros((), dtype=torch.float32), tokens_BND, None
+            if arm and arm.loss in READ_IN_THE_LAST_LAYER:
+                prefix_BPD = llava.prefix_embeddings(self.model, self.before_image, tokens_BND)
+                read, states_BPD = read_prefix_states(llava.decoder_of(self.model), prefix_BPD)
+                seen_BND = states_BPD[:, len(self.before_image) :]
+            if arm is None or arm.captions:
+                loss = caption_loss(
+                    self.model, self.before_image, tokens_BND, batch, self.mean_over, self.share_prefix, read
+                )
+                parts["caption_loss"] = loss.detach()
+            if arm:
+                patch = mean.patch_loss(
+                    arm, seen_BND, batch["region_weights"], batch["region_words"], words_of(self.model)
+                )
+                if "region_share" in batch:
+                    patch = patch * batch["region_share"]
+                parts["patch_loss"] = patch.detach()
+                loss = loss + mean.beta(arm, self.progress) * patch
+            return loss, parts
+
+
+def words_of(model: LlavaForConditionalGeneration) -> Words:
+    """What patch losses take of the language model, without gradients."""
+    return Words(word_embeddings(model).detach(), model.lm_head.weight.detach(), model.config.pad_token_id)
 
 
 def caption_loss(
@@ -86,20 +99,24 @@ def caption_loss(
     batch: dict,
     mean_over: str = "tokens",
     share_prefix: bool = True,
+    read: Cache | Unshared | None = None,
 ) -> torch.Tensor:
     """Mean cross-entropy of the answers, over tokens or turns, each turn behind its image alone.
 
     Where ``batch`` says how many there are in the whole step (``answers``), the batch's sum over that number.
+    ``read`` is the image as it was read already, where it was.
     """
     decoder, embed = llava.decoder_of(model), model.get_input_embeddings()
     prefix = llava.prefix_embeddings(model, before_image, tokens_BND)
     embedded = [embed(ids) for ids in batch["ids"]]
+    if read is not None and share_prefix:
+        behind = (read_turns(decoder, read, turns) for turns in embedded)
+    else:
+        behind = read_behind(decoder, prefix, embedded, share_prefix)
     sums, counts = zip(
         *[
             token_loss(hidden, model.lm_head, labels, mean_over)
-            for hidden, labels in zip(
-                read_behind(decoder, prefix, embedded, share_prefix), batch["labels"], strict=True
-            )
+            for hidden, labels in zip(behind, batch["labels"], strict=True)
         ],
         strict=True,
     )

@@ -17,6 +17,9 @@ from pipeline.errors import UserError
 from pipeline.models.chat import encode_words
 from pipeline.tables import dataset
 
+CONTENT_ROLES = ("head", "attribute", "compound")
+"""Roles of words that say what a region shows."""
+
 
 @dataclass(frozen=True)
 class PatchSupervision:
@@ -57,7 +60,8 @@ def load(folder: Path, images: Sequence[str], tokenizer, words: str, patch_count
         folder: the ``patch_words`` dataset.
         images: image ids, in the order in which they will be numbered.
         tokenizer: of the language model.
-        words: ``phrase`` takes all words of a phrase, ``head`` its head noun alone.
+        words: ``phrase`` takes all words of a phrase, ``head`` its head noun alone; with ``words`` a region
+            is there once for each of its content words, which is its target then.
         patch_count: N of the encoder that is trained with.
 
     Raises:
@@ -113,6 +117,13 @@ def check_words(texts: Sequence[str], ids: Sequence[Sequence[int]], unknown: int
             f"regions, such as {examples}: the patch loss would have no target. Use a language model in "
             "the captions' language; where it is trained, `dvc repro language_model` builds its vocabulary"
         )
+
+
+def target_texts(words: list[dict], which: str) -> list[str]:
+    """The targets of a region: one text, or with ``words`` each distinct content word of its phrase."""
+    if which == "words":
+        return list(dict.fromkeys(word["text"] for word in words if word["role"] in CONTENT_ROLES))
+    return [target_text(words, which)]
 
 
 def target_text(words: list[dict], which: str) -> str:

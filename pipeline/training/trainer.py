@@ -60,6 +60,7 @@ class PatchAlignedTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The scalar loss of a batch; its parts are summed until they are logged."""
+        self._step.progress = self.state.global_step / self.state.max_steps
         loss, parts = model(inputs)
         if not torch.isfinite(loss):
             raise UserError(f"The loss became {float(loss)} {self._where(inputs)}")

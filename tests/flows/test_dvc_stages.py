@@ -174,7 +174,11 @@ def test_settings_that_are_not_in_use_make_nothing_stale(project):
         ("patch_words.min_coverage", 0.5, {"patch_words"}),
         ("encoder.trained.steps", 7, {"encoder"}),
         ("language_model.trained.steps", 7, {"language_model"}),
-        ("train.arms.patch_aligned.beta", 7.0, {"pretrain@patch_aligned", "report"}),
+        (
+            "train.arms.patch_aligned.beta",
+            7.0,
+            {"pretrain@patch_aligned", "finetune@patch_aligned", "report"},
+        ),
         ("report.baseline", "patch_aligned", {"report"}),
         ("train.pretrain.steps", 7, {"pretrain@caption", "pretrain@patch_aligned"}),
         ("train.finetune.steps", 7, {"finetune@caption", "finetune@patch_aligned"}),

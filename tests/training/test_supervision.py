@@ -109,3 +109,19 @@ def test_a_tokenizer_without_the_words_is_refused_with_examples():
     supervision.check_words(["zebra"], [[4, 5]], unknown=None)  # byte-level tokenizers know all
     with pytest.raises(UserError, match=r"no token of the words of 2 of 3 regions, such as 'zebra', 'a yak'"):
         supervision.check_words(["zebra", "cup", "a yak"], [[3], [5], [3, 3]], unknown=3)
+
+
+def test_with_words_a_region_is_there_once_for_each_of_its_content_words(tmp_path, words):
+    rows = [
+        row("i0", 0, [word("two", "number"), *RED_CUP], [0, 5], [1.0, 0.25]),
+        row("i0", 1, STAR, [1], [1.0]),
+        row("i2", 0, [word("none", "number")], [2], [1.0]),  # says nothing of what is there
+    ]
+    table = schemas.from_rows("patch_words", rows)
+    dataset.write_part(tmp_path / "patch_words", 0, table, "patch_words", Provenance())
+    made = supervision.load(tmp_path / "patch_words", IMAGES, words, "words", 6)
+    weights, ids = made.batch(np.arange(4))
+    assert [words.decode(row[row != made.pad]) for row in ids[0]] == ["red", "cup", "star"]
+    assert (weights[0, 0] == weights[0, 1]).all() and weights[0, 0].tolist() == [1, 0, 0, 0, 0, 0.25]
+    assert weights[0, 2].tolist() == [0, 1, 0, 0, 0, 0]
+    assert not weights[1:].any()

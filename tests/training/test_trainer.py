@@ -240,3 +240,44 @@ def test_the_caption_loss_is_the_one_of_the_assembled_model(encoder_folder, lang
                 here = int((learned != -100).sum())
                 total, count = total + alone.loss.item() * here, count + here
     assert found.item() == pytest.approx(total / count, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["vocabulary", "contrastive", "logit_lens"])
+def test_every_loss_trains_the_projector_and_falls(make, place, name):
+    longer = SETTINGS.model_copy(update={"steps": 30})
+    before, after = make(loss=ArmParams(loss=name, beta=2.0), name=name, settings=longer)
+    assert changed(before, after) == {weight for weight in before if "multi_modal_projector" in weight}
+    rows = curve(place / f"{name}.csv")
+    assert float(rows[-1]["patch_loss"]) < 0.8 * float(rows[0]["patch_loss"])
+
+
+def test_without_captions_no_layer_of_the_language_model_runs(make, place, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("the language model was run")
+
+    monkeypatch.setattr(steps, "read_prefix_states", refuse)
+    monkeypatch.setattr(steps, "caption_loss", refuse)
+    alone = ArmParams(loss="cosine", beta=2.0, captions=False)
+    before, after = make(loss=alone, name="alone")
+    assert changed(before, after) == {name for name in before if "multi_modal_projector" in name}
+    rows = curve(place / "alone.csv")
+    assert {row["caption_loss"] for row in rows} == {""}
+    for row in rows:
+        assert float(row["loss"]) == pytest.approx(2.0 * float(row["patch_loss"]), rel=1e-3)
+
+
+def test_the_weight_of_an_annealed_loss_falls_with_the_steps(make, place):
+    make(loss=ALIGNED.model_copy(update={"anneal": True}), name="annealed")
+    rows = curve(place / "annealed.csv")
+    shares = [
+        (float(row["loss"]) - float(row["caption_loss"])) / (2.0 * float(row["patch_loss"])) for row in rows
+    ]
+    # Steps 0 and 1 of 8 have weights of 1 and 7/8 of it, the last two 2/8 and 1/8.
+    assert shares[0] == pytest.approx(15 / 16, abs=0.02) and shares[-1] == pytest.approx(3 / 16, abs=0.02)
+
+
+def test_the_patch_loss_can_be_kept_on_in_fine_tuning(make):
+    kept = ArmParams(loss="cosine", finetune_beta=0.5).in_finetuning()
+    _, with_it = make(loss=kept, whole=True, name="kept")
+    _, without = make(loss=None, supervised=False, whole=True, name="without")
+    assert any("multi_modal_projector" in name for name in changed(with_it, without))

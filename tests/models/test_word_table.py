@@ -1,0 +1,63 @@
+"""Word embeddings without the rest of a language model: the same words and the same first projector."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from pipeline.errors import UserError
+from pipeline.models import llava, word_table
+from pipeline.params import ProjectorParams
+
+PROJECTOR = ProjectorParams(kind="mlp", feature_layers=[0, -1])
+
+
+def test_words_and_projector_are_those_of_the_whole_model(encoder_folder, language_model_folder):
+    whole, processor = llava.assemble(encoder_folder, language_model_folder, PROJECTOR, seed=5)
+    bare, tokenizer = word_table.assemble(encoder_folder, language_model_folder, PROJECTOR, seed=5)
+    assert torch.equal(bare.get_input_embeddings().weight, whole.get_input_embeddings().weight)
+    ours, theirs = (model.model.multi_modal_projector.state_dict() for model in (bare, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs) and ours.keys() == theirs.keys()
+    assert tokenizer.get_vocab() == processor.tokenizer.get_vocab()
+    assert len(bare.model.language_model.layers) == 0
+    features = torch.randn(2, 16, 32)
+    torch.testing.assert_close(llava.project(bare, features), llava.project(whole, features))
+
+
+def test_no_layer_of_the_language_model_is_read(encoder_folder, language_model_folder, tmp_path):
+    """A folder whose weights are the embeddings alone is enough."""
+    for file in language_model_folder.iterdir():
+        if file.suffix == ".json":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(language_model_folder / "model.safetensors")
+    words = {name: value for name, value in weights.items() if "embed_tokens" in name}
+    assert len(words) == 1 < len(weights)
+    save_file(words, tmp_path / "model.safetensors", {"format": "pt"})
+    model, _ = word_table.assemble(encoder_folder, tmp_path, PROJECTOR, seed=5)
+    assert torch.equal(model.get_input_embeddings().weight, next(iter(words.values())))
+
+
+def test_the_file_that_holds_them_is_found_among_several(tmp_path):
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(tmp_path, max_shard_size="3KB")
+    assert (
+        len(set(json.loads((tmp_path / "model.safetensors.index.json").read_text())["weight_map"].values()))
+        > 1
+    )
+    assert torch.equal(word_table.read(tmp_path), model.get_input_embeddings().weight)
+
+
+def test_weights_that_are_no_safetensors_are_refused(language_model_folder, tmp_path):
+    for file in language_model_folder.iterdir():
+        if file.suffix == ".json":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(UserError, match=r"gives no word embeddings .*saved as safetensors"):
+        word_table.read(tmp_path)
