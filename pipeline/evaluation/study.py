@@ -1,9 +1,10 @@
-"""``make study``: the arms over several seeds, side by side, with paired differences and 95 % intervals.
+"""``make study``: arms over several seeds, side by side, with paired differences and 95 % intervals.
 
 Data, encoder, language model and features are those of ``dvc repro`` under the profile in ``params.yaml``,
 made once. A seed changes the projector's first weights and the order of the data, the same for all arms.
-Arms run at the same time, one process each, as many as there are cores. Everything lies under
-``data/study``; what is there already is not run again, so a killed study goes on.
+Runs go side by side, one process each. Everything lies under ``data/study``, in a folder for what all arms
+share and in it one for each arm's own settings; what is there already is not run again. So a killed study
+goes on, and another arm or seed costs that arm or seed. `study_results` says what is made of the runs.
 """
 
 from __future__ import annotations
@@ -18,88 +19,126 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from transformers import AutoTokenizer, TrainerCallback
 
 from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.errors import UserError
+from pipeline.evaluation import study_results
 from pipeline.evaluation import subjects as loading
 from pipeline.evaluation.answers import predict, summarise
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.references import references
-from pipeline.evaluation.statistics import over_seeds, paired_over_seeds
 from pipeline.params import Params
 from pipeline.tables import digests
-from pipeline.tables.metrics import METRICS, read_estimates, rounded
+from pipeline.tables.metrics import rounded
 from pipeline.training.runtime import DATA, prepare, publish
 from pipeline.training.stages import Run, finetune, pretrain
-
-CURVE_METRICS = ("referring.accuracy", "question.accuracy", "instruction.accuracy", "captioning.objects")
 
 
 def main() -> None:
     """Run the study, or one arm of one seed of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds")
+    parser.add_argument("--arms", help="arms of train.arms, by comma, the baseline first; none: all of them")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     params = parameters.load()
-    root = DATA / "study" / study_digest(params)
     if options.arm:
-        one(params, Run(options.arm, options.seed, root / f"seed-{options.seed}"))
+        one(params, run_of(params, options.arm, options.seed))
         return
-    if options.seeds < 2:
-        raise UserError(f"--seeds {options.seeds}: an interval over seeds needs two or more")
+    arms = chosen(params, options.arms)
+    check(options.seeds, options.jobs)
+    seeds = [params.seed + number for number in range(options.seeds)]
+    runs = [run_of(params, arm, seed) for seed in seeds for arm in arms]
+    side_by_side([run for run in runs if not results_of(run).exists()], options.jobs)
+    found = study_results.gather(
+        {arm: [run_of(params, arm, seed).root for seed in seeds] for arm in arms}, floors(params)
+    )
+    named = f" ARMS={','.join(arms)}" if options.arms else ""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    about = {
+        "command": f"make study SEEDS={options.seeds}{named}",
+        "commit": commit.stdout.strip(),
+        "profile": params.profile,
+        "settings": {arm: params.arm(arm).model_dump(mode="json") for arm in arms},
+        "seeds": options.seeds,
+    }
+    (DATA / "study.json").write_text(json.dumps(about | found, indent=2) + "\n")
+
+
+def chosen(params: Params, named: str | None) -> list[str]:
+    """The arms that are compared: those named, or all.
+
+    Raises:
+        UserError: there is no such arm, or it is named twice.
+    """
+    arms = [name.strip() for name in named.split(",")] if named else params.arms
+    for arm in arms:
+        params.arm(arm)
+    if len(set(arms)) < len(arms):
+        raise UserError(f"--arms {named}: name each arm once")
+    return arms
+
+
+def check(seeds: int, jobs: int) -> None:
+    """Refuse what cannot be run.
+
+    Raises:
+        UserError: too few seeds or jobs, or what the arms share has not been built.
+    """
+    if seeds < 2:
+        raise UserError(f"--seeds {seeds}: an interval over seeds needs two or more")
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs}: one run at a time is the least")
     for needed in ("features", "patch_words", "models/encoder", "models/language_model"):
         if not (DATA / needed).exists():
             raise UserError(
                 f"data/{needed} is missing: run `dvc repro features patch_words language_model` first"
             )
-    seeds = [params.seed + number for number in range(options.seeds)]
-    for seed in seeds:
-        side_by_side(root, seed, params.arms)
-    floors = root / "references.json"
-    if not floors.exists():
-        prepare(params.seed, params.compute.threads)
-        found = references(params, loading.load(params, DATA), DATA, params.seed)
-        table = {name: {k: rounded(asdict(v)) for k, v in values.items()} for name, values in found.items()}
-        floors.write_text(json.dumps(table, indent=2) + "\n")
-    result = gather(root, seeds, params.arms, f"make study SEEDS={options.seeds}")
-    (DATA / "study.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
-def study_digest(params: Params) -> str:
-    """What the study's results depend on: every setting but where shards run and what the report draws."""
-    inputs = digests.of_value(
-        [
-            digests.of_files(DATA / name, "*.safetensors")
-            for name in ("models/encoder", "models/language_model")
-        ]
-    )
+def shared(params: Params) -> Path:
+    """Folder of what depends on nothing that arms differ in: all settings but theirs, and the inputs."""
+    weights = [DATA / name for name in ("models/encoder", "models/language_model")]
     settings = params.model_dump(mode="json", exclude={"profile", "compute", "report"})
-    del settings["evaluate"]["benchmarks"]
-    return digests.of_value([settings, inputs])
+    del settings["train"]["arms"]
+    inputs = digests.of_value([digests.of_files(folder, "*.safetensors") for folder in weights])
+    return DATA / "study" / digests.of_value([settings, inputs])
 
 
-def side_by_side(root: Path, seed: int, arms: Sequence[str]) -> None:
-    """Run what is missing of a seed: each arm in a process of its own, the cores shared out."""
-    missing = [arm for arm in arms if not (root / f"seed-{seed}" / arm / "metrics.json").exists()]
-    cores = os.cpu_count() or 1
-    at_once = min(len(missing), cores)
+def run_of(params: Params, arm: str, seed: int) -> Run:
+    """An arm with a seed, in the folder of the arm's settings."""
+    return Run(arm, seed, shared(params) / f"{arm}-{params.arm(arm).digest()}" / f"seed-{seed}")
 
-    def run(arm: str) -> int:
-        command = [sys.executable, "-m", "pipeline.evaluation.study", "--arm", arm, "--seed", str(seed)]
-        threads = {"OMP_NUM_THREADS": str(cores // at_once)}
-        return subprocess.run(command, env=os.environ | threads, check=False).returncode
 
-    with ThreadPoolExecutor(max(at_once, 1)) as pool:
-        failed = [arm for arm, status in zip(missing, pool.map(run, missing), strict=True) if status]
+def results_of(run: Run) -> Path:
+    """What is there once the run is done."""
+    return run.root / run.arm / "metrics.json"
+
+
+def side_by_side(missing: Sequence[Run], jobs: int) -> None:
+    """Run what is missing, each run in a process of its own, the cores shared out.
+
+    Raises:
+        UserError: a run failed; the others were finished first.
+    """
+    at_once = max(1, min(len(missing), jobs))
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // at_once))}
+
+    def start(run: Run) -> int:
+        command = [sys.executable, "-m", "pipeline.evaluation.study"]
+        which = ["--arm", run.arm, "--seed", str(run.seed)]
+        return subprocess.run([*command, *which], env=os.environ | threads, check=False).returncode
+
+    with ThreadPoolExecutor(at_once) as pool:
+        ended = list(pool.map(start, missing))
+    failed = [f"{run.arm} (seed {run.seed})" for run, status in zip(missing, ended, strict=True) if status]
     if failed:
         raise UserError(
-            f"seed {seed} of {', '.join(failed)} did not finish (see above); run the same"
-            " command again to go on"
+            f"{', '.join(failed)} did not finish (see above); run the same command again to go on"
         )
 
 
@@ -114,13 +153,25 @@ def one(params: Params, run: Run) -> None:
     publish(lambda folder: evaluate(params, run, subjects, folder), run.root / run.arm)
 
 
+def floors(params: Params) -> dict[str, dict]:
+    """References of the test examples, which no arm has a part in; made once."""
+    file = shared(params) / "references.json"
+    if not file.exists():
+        prepare(params.seed, params.compute.threads)
+        found = references(params, loading.load(params, DATA), DATA, params.seed)
+        table = {name: {k: rounded(asdict(v)) for k, v in values.items()} for name, values in found.items()}
+        file.write_text(json.dumps(table, indent=2) + "\n")
+    return json.loads(file.read_text())
+
+
 class TaskCurve(TrainerCallback):
     """Scores the tasks on the validation split at even intervals of fine-tuning."""
 
     def __init__(self, params: Params, run: Run, points: int = 6) -> None:
         self._params, self._path = params, run.curve("tasks").with_suffix(".json")
         self._subjects = loading.load(params, DATA, "validation", examples=300)
-        self._tokenizer = AutoTokenizer.from_pretrained(DATA / "models/language_model")
+        self._asked = [row for row in self._subjects.rows if row["task"] != "region"]
+        self._tokenizer = AutoTokenizer.from_pretrained(run.pretrained)
         self._every = max(1, params.train.finetune.steps // points)
         self._rows: dict[str, dict] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
@@ -129,86 +180,15 @@ class TaskCurve(TrainerCallback):
         if state.global_step % self._every == 0:
             model.eval()
             reader = loading.image_reader(model, self._tokenizer, self._subjects)
-            rows = [row for row in self._subjects.rows if row["task"] != "region"]
-            found = predict(reader, rows, self._subjects.world, self._subjects.boxes, self._params.evaluate)
-            estimates = summarise(found, self._subjects.world, self._params.evaluate, self._params.seed)
+            world, boxes, settings = self._subjects.world, self._subjects.boxes, self._params.evaluate
+            found = predict(reader, self._asked, world, boxes, settings)
+            estimates = summarise(found, world, settings, self._params.seed)
             self._rows[str(state.global_step)] = {
-                key: estimates[key].value for key in CURVE_METRICS if key in estimates
+                key: estimates[key].value for key in study_results.CURVE_METRICS if key in estimates
             }
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text(json.dumps(self._rows, indent=2) + "\n")
             model.train()
-
-
-def gather(root: Path, seeds: Sequence[int], arms: Sequence[str], command: str) -> dict:
-    """What ``study.json`` holds: ``metrics.json``'s layout, of means over seeds and their 95 % intervals.
-
-    Differences are each other arm minus the first, paired by seed; references are those of the test
-    examples, and each arm without its image.
-    """
-    references = json.loads((root / "references.json").read_text())
-    after = _by_seed(root, seeds, arms, "metrics.json")
-    before = _by_seed(root, seeds, arms, "pretrained.json")
-    for arm, blind in _by_seed(root, seeds, arms, "no_image.json").items():
-        references[f"no image: {arm}"] = _means(blind)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return {
-        "command": command,
-        "commit": commit.stdout.strip(),
-        "seeds": len(seeds),
-        "arms": {arm: _means(values) for arm, values in after.items()},
-        "references": references,
-        "differences": _differences(after),
-        "pretrained": {arm: _means(values) for arm, values in before.items()},
-        "pretrained_differences": _differences(before),
-        "curves": curves(root, seeds, arms),
-    }
-
-
-def _by_seed(
-    root: Path, seeds: Sequence[int], arms: Sequence[str], name: str
-) -> dict[str, dict[str, list[float]]]:
-    """Each arm's metrics, a value a seed."""
-    found = {}
-    for arm in arms:
-        runs = [read_estimates(root / f"seed-{seed}" / arm / name) for seed in seeds]
-        keys = [metric.key for metric in METRICS if all(metric.key in run for run in runs)]
-        found[arm] = {key: [run[key].value for run in runs] for key in keys}
-    return found
-
-
-def _means(values: dict[str, list[float]]) -> dict[str, dict]:
-    return {key: rounded(asdict(over_seeds(found))) for key, found in values.items()}
-
-
-def _differences(arms: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, dict]]:
-    first, *others = arms
-    baseline, found = arms[first], {}
-    for arm in others:
-        mine = arms[arm]
-        pairs = {key: paired_over_seeds(mine[key], baseline[key]) for key in mine if key in baseline}
-        found[arm] = {key: rounded(asdict(pair.estimate)) for key, pair in pairs.items()}
-    return found
-
-
-def curves(root: Path, seeds: Sequence[int], arms: Sequence[str]) -> dict:
-    """Each task over fine-tuning steps, mean and interval over seeds, on the validation split."""
-    runs = {
-        arm: [json.loads((root / f"seed-{s}/curves/tasks-{arm}.json").read_text()) for s in seeds]
-        for arm in arms
-    }
-    result: dict[str, dict] = {}
-    for key in CURVE_METRICS:
-        for arm, histories in runs.items():
-            steps = [
-                step for step in histories[0] if all(key in history.get(step, {}) for history in histories)
-            ]
-            points = [over_seeds(np.array([history[step][key] for history in histories])) for step in steps]
-            result.setdefault(key, {})[arm] = {
-                "step": [int(step) for step in steps],
-                **{name: [getattr(point, name) for point in points] for name in ("value", "low", "high")},
-            }
-    return result
 
 
 if __name__ == "__main__":

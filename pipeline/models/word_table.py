@@ -72,12 +72,12 @@ def assemble(
     config = llava.configure(tower.config, text, tokenizer, projector)
     torch.manual_seed(seed)
     first = LlavaForConditionalGeneration(config).model.multi_modal_projector.state_dict()
-    bare = copy.deepcopy(config)
-    bare.tie_word_embeddings = bare.text_config.tie_word_embeddings = True
-    bare.text_config.num_hidden_layers = bare.vision_config.num_hidden_layers = 0
-    if getattr(bare.text_config, "layer_types", None):
-        bare.text_config.layer_types = []
-    model = LlavaForConditionalGeneration(bare)
+    bare_text, bare_vision = copy.deepcopy(text), copy.deepcopy(tower.config)
+    bare_text.num_hidden_layers = bare_vision.num_hidden_layers = 0
+    bare_text.tie_word_embeddings = True
+    if getattr(bare_text, "layer_types", None):
+        bare_text.layer_types = []
+    model = LlavaForConditionalGeneration(llava.configure(bare_vision, bare_text, tokenizer, projector))
     model.model.multi_modal_projector.load_state_dict(first)
     with torch.no_grad():
         # What the tokenizer has beyond the table is the image's token, which no region is named by.

@@ -101,7 +101,7 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], out
                 found, _before_training(found.references), params.evaluate.bootstrap, params.seed
             )
         ),
-        curves=plots.curves(found.curves, looks),
+        curves=plots.curves(found.curves, looks, _patch_measure(params)),
         phrases=examples.phrase_examples(data, root, found.maps, params.report.examples),
         answers=examples.answer_examples(data, root, found.predictions, looks),
         projector=projector.section(data, found, params, looks),
@@ -143,14 +143,28 @@ def _gradient(name: str) -> str:
     return ", ".join("#" + bytes(colour).hex() for colour in overlays.scale_colours(name, 9))
 
 
+def _patch_measure(params: Params) -> str:
+    """What the patch loss is measured in: arms with different losses share no unit."""
+    losses = {arm.loss for arm in params.train.arms.values()} - {"none"}
+    return "1 \u2212 cosine" if losses <= {"cosine"} else "each arm\u2019s own loss"
+
+
 def _told(arm: ArmParams, first: bool) -> str:
     """What an arm does, to stand behind its name."""
     if arm.loss == "none":
         return "trains it on captions alone"
     also = "trains it on captions and" if first else "also"
-    if arm.loss == "cosine":
-        return f"{also} pulls each patch towards the words for what it shows"
-    return f"{also} has the patch loss “{arm.loss.replace('_', ' ')}”"
+    if not arm.captions:
+        also = "trains it on patches alone and"
+    return f"{also} {LOSSES[arm.loss]}"
+
+
+LOSSES = {
+    "cosine": "pulls each patch towards the words for what it shows",
+    "vocabulary": "asks that of all words those for what a patch shows are nearest to it",
+    "contrastive": "asks that of the batch’s words those for what a patch shows are nearest to it",
+    "logit_lens": "asks the language model’s last layer to name what a patch shows",
+}
 
 
 def _count(number: int) -> str:

@@ -61,7 +61,9 @@ class Line:
     high: np.ndarray | None = None
 
 
-def curves(runs: Mapping[str, pa.Table], looks: Looks) -> dict[str, list[Plot]]:
+def curves(
+    runs: Mapping[str, pa.Table], looks: Looks, patch_measure: str = TITLES["patch_loss"][1]
+) -> dict[str, list[Plot]]:
     """Plots by kind of training: a plot for each measured column, all arms in it."""
     grouped: dict[str, list[Plot]] = {}
     for kind, title in KINDS.items():
@@ -75,6 +77,8 @@ def curves(runs: Mapping[str, pa.Table], looks: Looks) -> dict[str, list[Plot]]:
                 label, measure, factor = _described(column)
                 if kind in LOSSES and column == "loss":
                     label, measure = LOSSES[kind], "nats" if kind == "encoder" else measure
+                if column == "patch_loss":
+                    measure = patch_measure
                 scaled = [Line(one.arm, one.steps, one.values * factor) for one in lines]
                 plot = Plot(label, draw(scaled, label, measure, f"{kind}.{column}", looks))
                 grouped.setdefault(title, []).append(plot)
