@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 SEEDS ?= 5
+SCALE ?= scale
 PROFILE ?= embedded
 
 VENV := .venv
@@ -15,7 +16,8 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test lint check study benchmarks-env browse profile check-profile serve pictures server server-stop lock clean-all
+.PHONY: help env repro test lint check study study-scale ablations benchmarks-env browse profile check-profile \
+	serve pictures server server-stop lock clean-all
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -26,7 +28,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@sh scripts/make_env.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 
-repro: env ## build everything: data, both arms, metrics, report; print the results
+repro: env ## build everything: data, the arms, metrics, report; print the results
 	@python -m flows.server start || echo "Going on without: each flow starts a temporary server."
 	@dvc repro
 	@patchwords results
@@ -41,10 +43,18 @@ lint: env ## check style and formatting
 check: lint ## lint and check types
 	@mypy
 
-study: env ## compare the arms over seeds: make study SEEDS=5
+study: env ## compare the arms over seeds: make study SEEDS=5, or some: ARMS=caption,vocabulary
 	@dvc repro features patch_words language_model
-	@python -m pipeline.evaluation.study --seeds $(SEEDS)
+	@python -m pipeline.evaluation.study --seeds $(SEEDS) $(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS))
 	@patchwords results --file data/study.json
+
+study-scale: env ## the study on a pretrained model, for a GPU; SCALE=scale_small: its form for a CPU
+	@patchwords profile $(SCALE)
+	@$(MAKE) --no-print-directory study
+
+ablations: env ## vary one setting at a time, each a DVC experiment; ONLY=beta-0.5,boxes: some of them
+	@python -m flows.ablations $(if $(ONLY),--only $(ONLY))
+	@dvc exp show --only-changed
 
 benchmarks-env: env $(BENCHMARKS)/.complete ## make the environment of evaluate.benchmarks (lmms-eval)
 

@@ -38,7 +38,7 @@ def edited(edits: Edits, profile: str | None = None, file: Path = params.PARAMS_
 def overrides(old: str, new: str) -> list[str]:
     """What `dvc exp run -S` takes to get from one ``params.yaml`` to another: a ``key=value`` a change."""
     before, after = leaves(tree(old)), leaves(tree(new))
-    return [f"{key}={_written(value)}" for key, value in after.items() if before.get(key) != value]
+    return [f"{key}={written(value)}" for key, value in after.items() if before.get(key) != value]
 
 
 def tree(text: str) -> Any:
@@ -67,14 +67,14 @@ def _nested(edits: Edits) -> dict[str, Any]:
     return nested
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
     """A value in Hydra's grammar: JSON but for strings, whose only escapes are of quotes."""
     if isinstance(value, str):
         # Backslashes count as they are, but for those before a quote, which are doubled.
         inner = re.sub(r"(\\*)'", r"\1\1\'", value)
         return "'" + re.sub(r"(\\+)$", r"\1\1", inner) + "'"
     if isinstance(value, list):
-        return "[" + ",".join(_written(one) for one in value) + "]"
+        return "[" + ",".join(written(one) for one in value) + "]"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_written(one)}" for key, one in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{written(one)}" for key, one in value.items()) + "}"
     return json.dumps(value)

@@ -81,9 +81,13 @@ def of_table(
     order = np.argsort(owner, kind="stable")
     order = order[owner[order] >= 0]
     table, owner = table.take(order), owner[order]
-    texts = [target_text(entry, words) for entry in table["words"].to_pylist()]
-    ids = encode_words(tokenizer, texts)
-    check_words(texts, ids, tokenizer.unk_token_id)
+    texts = [target_texts(entry, words) for entry in table["words"].to_pylist()]
+    # A region for each of its targets.
+    targets = np.asarray([len(found) for found in texts], np.int64)
+    table, owner = table.take(np.repeat(np.arange(len(texts)), targets)), np.repeat(owner, targets)
+    flat = [text for found in texts for text in found]
+    ids = encode_words(tokenizer, flat)
+    check_words(flat, ids, tokenizer.unk_token_id)
     lengths = pc.list_value_length(table["patches"]).to_numpy()
     return PatchSupervision(
         patches=pc.list_flatten(table["patches"]).to_numpy(),

@@ -1,0 +1,145 @@
+"""``make ablations``: one setting changed at a time, each run kept as a DVC experiment.
+
+`dvc exp show` lists them beside the run that they vary. Stages that a setting does not touch are not run
+again; an experiment that is there already under its name is not either, so a killed command goes on.
+
+    python -m flows.ablations --arm patch_aligned --only beta-0.5,boxes
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from flows import PROJECT, experiments, processes, settings, workspace
+from pipeline import params as parameters
+from pipeline.console import run_command
+from pipeline.errors import UserError
+from pipeline.params import Params
+
+Ablations = dict[str, dict[str, Any]]
+"""By experiment's name, the settings that it changes."""
+
+
+def of(params: Params, arm: str) -> Ablations:
+    """What is varied of an arm and of the data that it learns from; what is so already is left out.
+
+    Raises:
+        UserError: there is no such arm, or it has no patch loss.
+    """
+    section, here = f"train.arms.{arm}", params.arm(arm)
+    if here.loss == "none":
+        raise UserError(f"--arm {arm}: it has no patch loss that could be varied; name another arm")
+    found: Ablations = {}
+    for beta in (0.5, 1.0, 4.0, 8.0):
+        found[f"beta-{beta:g}"] = {f"{section}.beta": beta}
+    whole = here.captions and here.dimensions == 1
+    for loss in ("cosine", "vocabulary", "contrastive", *(["logit_lens"] if whole else [])):
+        found[f"loss-{loss.replace('_', '-')}"] = {f"{section}.loss": loss}
+    for words in ("phrase", "head", "words"):
+        found[f"target-{words}"] = {f"{section}.words": words}
+    for use in ("masks", "boxes"):
+        found[use] = {"patch_words.use": use}
+    for source in params.audit.sources:
+        found[f"source-{source.replace('_', '-')}"] = {"ground.source": source}
+    if params.source.name == "scenes":
+        for part in (2, 4):
+            found[f"samples-1-{part}"] = {"source.scenes.train": max(1, params.source.scenes.train // part)}
+    now = {
+        f"{section}.beta": here.beta,
+        f"{section}.loss": here.loss,
+        f"{section}.words": here.words,
+        "patch_words.use": params.patch_words.use,
+        "ground.source": params.ground.source,
+    }
+    return {
+        f"{arm.replace('_', '-')}-{name}": changes
+        for name, changes in found.items()
+        if any(now.get(key) != value for key, value in changes.items())
+    }
+
+
+def overrides(changes: Mapping[str, Any], text: str) -> list[str]:
+    """What `dvc exp run -S` takes: ``key=value``, with a ``+`` where ``params.yaml`` leaves the default."""
+    there = settings.leaves(settings.tree(text))
+    return [f"{'' if key in there else '+'}{key}={settings.written(value)}" for key, value in changes.items()]
+
+
+def done() -> set[str]:
+    """Names of the experiments that vary the current commit."""
+    listed = subprocess.run(
+        [*processes.DVC, "exp", "list", "--name-only"], cwd=PROJECT, capture_output=True, text=True
+    )
+    if listed.returncode:
+        raise UserError(f"`dvc exp list` failed: {listed.stderr.strip() or listed.stdout.strip()}")
+    return set(listed.stdout.split())
+
+
+def run(ablations: Ablations, tell: Console) -> None:
+    """Run those that are not there yet, one after another.
+
+    Raises:
+        UserError: one failed; those before it are kept, and the workspace is as it was.
+    """
+    who = {"name": "ablations", "pid": os.getpid()}
+    with workspace.sole_writer(PROJECT, who, tell.print):
+        experiments.put_back(PROJECT)
+        there = done()
+        text = (PROJECT / parameters.PARAMS_FILE).read_text(encoding="utf-8")
+        try:
+            for number, (name, changes) in enumerate(ablations.items(), 1):
+                head = f"{number} of {len(ablations)}: {name}"
+                if name in there:
+                    tell.print(f"{head} is there already")
+                    continue
+                tell.print(f"{head}: {', '.join(f'{key} = {value}' for key, value in changes.items())}")
+                one(name, overrides(changes, text))
+        finally:
+            # What was never built, or DVC does not cache, is missing, and no fault.
+            subprocess.run(
+                [*processes.DVC, "checkout", "--force", "--allow-missing", "-q"], cwd=PROJECT, check=False
+            )
+
+
+def one(name: str, changes: Sequence[str]) -> None:
+    """Run one experiment and put settings and lock back as they were."""
+    options = [part for change in changes for part in ("-S", change)]
+    with experiments.aside(PROJECT):
+        ended = subprocess.run([*processes.DVC, "exp", "run", "--name", name, *options], cwd=PROJECT)
+    if ended.returncode:
+        raise UserError(f"{name} did not finish (see above); run the same command again to go on")
+
+
+def main() -> None:
+    """Run the ablations of an arm."""
+
+    def command(
+        arm: Annotated[str, typer.Option(help="The arm that is varied.")] = "patch_aligned",
+        only: Annotated[str, typer.Option(help="Some of them, by name and comma.")] = "",
+        show: Annotated[bool, typer.Option("--list", help="Name them and run none.")] = False,
+    ) -> None:
+        tell = Console(highlight=False)
+        found = of(parameters.load(PROJECT / parameters.PARAMS_FILE), arm)
+        prefix = f"{arm.replace('_', '-')}-"
+        wanted = [name if name.startswith(prefix) else prefix + name for name in only.split(",") if name]
+        if unknown := [name for name in wanted if name not in found]:
+            raise UserError(f"--only: there is no {', '.join(unknown)}; there are {', '.join(found)}")
+        chosen = {name: found[name] for name in wanted or found}
+        if show:
+            for name, changes in chosen.items():
+                tell.print(f"{name}: {', '.join(f'{key} = {value}' for key, value in changes.items())}")
+        else:
+            run(chosen, tell)
+
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    app(standalone_mode=False)
+
+
+if __name__ == "__main__":
+    run_command(main)
