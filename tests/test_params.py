@@ -38,7 +38,7 @@ def put(tree: dict, key: str, value) -> dict:
         ("source.coco.splits", {"train2017": "training"}, "'train', 'validation' or 'test'"),
         ("patch_words.min_coverage", -0.1, "greater than or equal to 0"),
         ("train.pretrain.learning_rate", 0, "greater than 0"),
-        ("train.arms.patch_aligned.loss", "cosin", "'none' or 'cosine'"),
+        ("train.arms.patch_aligned.loss", "cosin", "'cosine', 'vocabulary'"),
         ("train.arms", {}, "at least 1 item"),
         ("compute.runner", "slurm", "'threads', 'processes', 'dask' or 'ray'"),
         ("seed", -1, "greater than or equal to 0"),
@@ -65,6 +65,21 @@ def test_an_arm_whose_name_makes_no_folder_is_told(raw, name):
 def test_settings_of_a_loss_that_an_arm_has_not_are_told(raw):
     raw["train"]["arms"]["caption"] = {"loss": "none", "beta": 0.5}
     with pytest.raises(UserError, match="nothing that beta could change: remove it, or name a loss"):
+        params.parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("arm", "told"),
+    [
+        ({"loss": "none", "captions": False}, "nothing to train on: name a loss"),
+        ({"loss": "logit_lens", "captions": False}, "which captions: false leaves out"),
+        ({"loss": "logit_lens", "dimensions": 0.5}, "dimensions has to be 1"),
+        ({"loss": "cosine", "captions": False, "anneal": True}, "leave nothing to train on"),
+    ],
+)
+def test_settings_of_an_arm_that_do_not_go_together_are_told(raw, arm, told):
+    raw["train"]["arms"]["other"] = arm
+    with pytest.raises(UserError, match=rf"train\.arms\.other: (?s:.*){told}"):
         params.parse(raw)
 
 
