@@ -34,6 +34,7 @@ from pipeline.tables import digests
 from pipeline.tables.metrics import rounded
 from pipeline.training.runtime import DATA, prepare, publish
 from pipeline.training.stages import Run, finetune, pretrain
+from pipeline.training.step import Step
 
 
 def main() -> None:
@@ -178,6 +179,7 @@ class TaskCurve(TrainerCallback):
     def on_step_end(self, args, state, control, model=None, **kwargs):
         """Score when it is time."""
         if state.global_step % self._every == 0:
+            model = model.model if isinstance(model, Step) else model
             model.eval()
             reader = loading.image_reader(model, self._tokenizer, self._subjects)
             world, boxes, settings = self._subjects.world, self._subjects.boxes, self._params.evaluate

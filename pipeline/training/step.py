@@ -6,7 +6,7 @@ Shapes: B images, N vision tokens, D width of the language model, T turns an ima
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -110,7 +110,7 @@ def caption_loss(
     prefix = llava.prefix_embeddings(model, before_image, tokens_BND)
     embedded = [embed(ids) for ids in batch["ids"]]
     if read is not None and share_prefix:
-        behind = (read_turns(decoder, read, turns) for turns in embedded)
+        behind: Iterator[torch.Tensor] = (read_turns(decoder, read, turns) for turns in embedded)
     else:
         behind = read_behind(decoder, prefix, embedded, share_prefix)
     sums, counts = zip(
