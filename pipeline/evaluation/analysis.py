@@ -22,6 +22,7 @@ from pipeline.evaluation.regions import BATCH, Measures, Regions, region_vectors
 from pipeline.evaluation.statistics import estimate
 from pipeline.models import llava
 from pipeline.models.chat import encode_words
+from pipeline.models.language_model import word_embeddings
 from pipeline.params import EvaluateParams
 from pipeline.tables import schemas
 from pipeline.tables.metrics import Estimates
@@ -74,7 +75,7 @@ def analyse(
             for start in range(0, len(features), BATCH)
         ]
     )
-    table = torch.as_tensor(model.get_input_embeddings().weight)
+    table = word_embeddings(model)
     w_RD = word_vectors(table, tokenizer, [target_text(words, "phrase") for words in regions.words])
     maps_RN = alignment.similarity_maps(tokens_BND, torch.from_numpy(regions.image), w_RD).float().numpy()
     values = align(tokens_BND, table, tokenizer, regions, w_RD, maps_RN)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.evaluation.regions import Regions
-
-CONTENT_ROLES = ("head", "attribute", "compound")
+from pipeline.models.chat import encode_parts
+from pipeline.training.supervision import CONTENT_ROLES
 
 
 @dataclass(frozen=True)
@@ -51,26 +51,15 @@ def of(tokenizer, table_VD: torch.Tensor) -> Dictionary:
 def true_tokens(dictionary: Dictionary, tokenizer, regions: Regions) -> TrueTokens:
     """The tokens of each region's nouns and attributes, as they stand one after another in its phrase."""
     place = {token: row for row, token in enumerate(dictionary.ids)}
+    chosen = [[word for word in words if word["role"] in CONTENT_ROLES] for words in regions.words]
+    # As they read within a sentence, which is how the patch loss reads them too.
+    parts = [[f" {word['text']}" for word in words] for words in chosen]
     rows, roles = [], []
-    texts, ends = [], []
-    for words in regions.words:
-        chosen = [word for word in words if word["role"] in CONTENT_ROLES]
-        texts.append(" ".join(word["text"] for word in chosen))
-        # Where each word ends in the text: a token belongs to the word that holds its last character.
-        stops, at = [], -1
-        for word in chosen:
-            at += 1 + len(word["text"])
-            stops.append((at, word["role"]))
-        ends.append(stops)
-    if not texts:
-        return TrueTokens([], [])
-    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
-    for ids, offsets, stops in zip(encoded["input_ids"], encoded["offset_mapping"], ends, strict=True):
+    for words, ids, owners in zip(chosen, *encode_parts(tokenizer, parts, "a"), strict=True):
         found: dict[int, str] = {}
-        for token, (_, end) in zip(ids, offsets, strict=True):
+        for token, owner in zip(ids, owners, strict=True):
             if token in place:
-                role = next((role for stop, role in stops if end <= stop), stops[-1][1])
-                found.setdefault(place[token], role)
+                found.setdefault(place[token], words[owner]["role"])
         rows.append(list(found))
         roles.append(list(found.values()))
     return TrueTokens(rows, roles)

@@ -23,7 +23,7 @@ def commands(arms: Sequence[str]) -> list[tuple[str, str]]:
         ("an arm", f"dvc repro {' '.join(f'finetune@{arm}' for arm in arms)}"),
         ("the numbers of the arms", f"dvc repro {' '.join(f'evaluate@{arm}' for arm in arms)}"),
         ("floors and ceiling", "dvc repro references"),
-        ("outside benchmarks", f"dvc repro {' '.join(f'benchmarks@{arm}' for arm in arms)}"),
+        ("outside benchmarks", "dvc repro benchmarks"),
         ("the audit of an annotation source", "dvc repro audit@dataset"),
         ("this page, metrics.json and the tables", "dvc repro report"),
         ("the study over seeds", "make study"),

@@ -34,7 +34,7 @@ def read(data: Path, arms: Sequence[str]) -> dict[str, Results]:
                 found[arm] = json.loads(path.read_text(encoding="utf-8"))
             except json.JSONDecodeError as error:
                 raise UserError(
-                    f"{path} is not whole JSON ({error}): run `dvc repro benchmarks@{arm}` to make it again."
+                    f"{path} is not whole JSON ({error}): run `dvc repro benchmarks` to make it again."
                 ) from error
     return {arm: results for arm, results in found.items() if results}
 

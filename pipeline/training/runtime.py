@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ from rich.progress import Progress as RichProgress
 from transformers import set_seed
 from transformers.utils import logging
 
+from pipeline.tables import folders
 from pipeline.training import processes
 
 DATA = Path("data")
@@ -62,16 +62,8 @@ def publish(build: Callable[[Path], object], target: Path) -> None:
 
     Of several processes that train together the first does it, and the others wait.
     """
-    if processes.rank():
-        processes.wait()
-        return
-    partial = WORK / "partial" / target
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    build(partial)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(partial, target)
+    if not processes.rank():
+        folders.publish(build, target)
     processes.wait()
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from pipeline import params as parameters
 from pipeline.errors import UserError
 from pipeline.evaluation.outside import own, stage
-from pipeline.tables import dataset, schemas
+from pipeline.tables import dataset, folders, schemas
 from pipeline.tables.dataset import Provenance
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +38,10 @@ open(out, "w").write(json.dumps({{"metrics": metrics, "samples": samples}}))
 def asked():
     path = Path("asked.txt")
     return path.read_text().split() if path.exists() else []
+
+
+def run(params):
+    folders.publish(lambda target: stage.run(params, Path("model"), target), Path("out"))
 
 
 def listed(*tasks):
@@ -66,19 +70,19 @@ def environment(folder):
 
 
 def test_an_empty_list_runs_nothing_and_needs_no_environment(folder):
-    stage.run(listed(), Path("model"), Path("out"))
+    run(listed())
     assert json.loads(Path("out/results.json").read_text()) == {}
     assert not stage.PYTHON.exists()
 
 
 def test_without_the_environment_the_error_says_how_to_make_it(folder):
     with pytest.raises(UserError, match="make benchmarks-env"):
-        stage.run(listed("gqa"), Path("model"), Path("out"))
+        run(listed("gqa"))
     assert not Path("out").exists()
 
 
 def test_results_carry_n_error_and_interval(environment):
-    stage.run(listed("gqa"), Path("model"), Path("out"))
+    run(listed("gqa"))
     found = json.loads(Path("out/results.json").read_text())["gqa"]
     assert found["accuracy"] == pytest.approx(
         {"value": 0.5, "stderr": 0.1, "n": 2, "low": 0.304, "high": 0.696}
@@ -88,19 +92,19 @@ def test_results_carry_n_error_and_interval(environment):
 
 
 def test_another_task_costs_that_task_and_another_checkpoint_all(environment):
-    stage.run(listed("gqa"), Path("model"), Path("out"))
-    stage.run(listed("gqa", "ok_vqa"), Path("model"), Path("out"))
+    run(listed("gqa"))
+    run(listed("gqa", "ok_vqa"))
     assert asked() == ["gqa", "ok_vqa"]
     Path("model/config.json").write_text('{"other": 1}')
-    stage.run(listed("gqa"), Path("model"), Path("out"))
+    run(listed("gqa"))
     assert asked() == ["gqa", "ok_vqa", "gqa"]
     assert set(json.loads(Path("out/results.json").read_text())) == {"gqa"}
 
 
 def test_a_failed_task_keeps_what_was_there(environment):
-    stage.run(listed("gqa"), Path("model"), Path("out"))
+    run(listed("gqa"))
     with pytest.raises(UserError, match="'broken' did not finish"):
-        stage.run(listed("gqa", "broken"), Path("model"), Path("out"))
+        run(listed("gqa", "broken"))
     assert set(json.loads(Path("out/results.json").read_text())) == {"gqa"}
     assert asked() == ["gqa", "broken"]
 

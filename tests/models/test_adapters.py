@@ -296,14 +296,14 @@ def test_training_with_transformers_own_trainer_lowers_it(family, data, tmp_path
     assert after < 0.6 * before
 
 
-def test_the_example_of_the_readme_trains(data, tmp_path, monkeypatch):
+def test_the_example_of_the_docs_trains(data, tmp_path, monkeypatch):
     """As it is written, but for the model's size and the names that it leaves to the reader."""
     model, processor = qwen()
     monkeypatch.chdir(data.parent)
     data.rename(data.parent / "data")
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8")
     (block,) = [
-        each for each in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "PatchTrainer" in each
+        each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "PatchTrainer" in each
     ]
     for line in ("model", "processor"):
         block, count = re.subn(rf"^{line} = .*from_pretrained.*\n", "", block, flags=re.MULTILINE)
@@ -315,7 +315,7 @@ def test_the_example_of_the_readme_trains(data, tmp_path, monkeypatch):
         return {**inputs, "labels": inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)}
 
     place = {"model": model, "processor": processor, "image_ids": ["i0", "i1"], "my_collate": my_collate}
-    exec(compile(block, "README.md", "exec"), place)
+    exec(compile(block, "docs/models.md", "exec"), place)
     rows = [{"image_id": "i0", "size": SIZES["wide"]}, {"image_id": "i1", "size": SIZES["high"]}]
     before = {name: value.clone() for name, value in model.named_parameters()}
     arguments = TrainingArguments(

@@ -1,4 +1,4 @@
-"""``python -m pipeline.evaluation.outside``: the stage ``benchmarks@ARM``."""
+"""``python -m pipeline.evaluation.outside``: the stage ``benchmarks``."""
 
 from pipeline.console import run_command
 from pipeline.evaluation.outside.stage import main

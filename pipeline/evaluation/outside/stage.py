@@ -1,4 +1,4 @@
-"""Stage ``benchmarks@ARM``: the tasks that ``evaluate.benchmarks`` names, by lmms-eval on a checkpoint.
+"""Stage ``benchmarks``: the tasks that ``evaluate.benchmarks`` names, by lmms-eval on every arm's checkpoint.
 
 lmms-eval's needs sit in an environment of their own, ``.venv-benchmarks``, which ``make benchmarks-env``
 makes. A task that is finished is not run again: a killed stage goes on, and another task in the list costs
@@ -7,10 +7,8 @@ that task.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from pipeline import params as parameters
 from pipeline.errors import UserError
 from pipeline.evaluation.outside import own
 from pipeline.params import Params
-from pipeline.tables import digests
+from pipeline.tables import digests, folders
 
 DATA, WORK = Path("data"), Path(".work")
 PYTHON = Path(".venv-benchmarks/bin/python")
@@ -27,11 +25,15 @@ RESULTS = "results.json"
 
 
 def main() -> None:
-    """Run the benchmarks of one arm of ``params.yaml``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--arm", required=True)
-    arm = parser.parse_args().arm
-    run(parameters.load(), DATA / "models/finetune" / arm, DATA / "benchmarks" / arm)
+    """Run the benchmarks on every arm of ``params.yaml``."""
+    params = parameters.load()
+    trained = DATA / "models/finetune"
+
+    def every_arm(folder: Path) -> None:
+        for arm in params.arms:
+            run(params, trained / arm, folder / arm)
+
+    folders.publish(every_arm, DATA / "benchmarks")
 
 
 def run(params: Params, checkpoint: Path, target: Path) -> None:
@@ -50,10 +52,8 @@ def run(params: Params, checkpoint: Path, target: Path) -> None:
             f" is no {PYTHON}: make it with `make benchmarks-env`, or empty the list."
         )
     done = WORK / "benchmarks" / digests.of_files(checkpoint) if tasks else WORK / "benchmarks"
-    partial = WORK / "partial" / target
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     results = {}
+    target.mkdir(parents=True, exist_ok=True)
     for task in tasks:
         found = _task(task, params, checkpoint, done)
         results[task] = {
@@ -61,11 +61,8 @@ def run(params: Params, checkpoint: Path, target: Path) -> None:
         }
         for name, rows in found["samples"].items():
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            (partial / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
-    (partial / RESULTS).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(partial, target)
+            (target / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    (target / RESULTS).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def _task(task: str, params: Params, checkpoint: Path, done: Path) -> dict[str, Any]:
