@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ def origins(data: Path, arms: Sequence[str]) -> list[Origin]:
 
 def commit() -> str:
     """The commit that is checked out, and whether files differ from it that are not the run's own records."""
+    if shutil.which("git") is None:
+        return "unknown: git is not installed"
     head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     if head.returncode:
         return "not in a git repository"

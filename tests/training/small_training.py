@@ -5,6 +5,7 @@ python small_training.py ENCODER LANGUAGE_MODEL OUT [whole] [key=value of comput
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,6 +26,10 @@ SETTINGS = OptimisationParams(
     steps=8, batch_images=2, turns=2, mean_over="tokens", learning_rate=0.02, warmup=0.25, weight_decay=0.01,
     save_every=3,
 )  # fmt: skip
+# Processes are forked from one that has imported the library and has done nothing else: a fork of the tests'
+# own process would take along the threads and exit handlers of whatever ran in it before.
+CLEAN = "forkserver"
+multiprocessing.set_forkserver_preload(["pipeline.training.trainer", "pipeline.training.supervision"])
 ALIGNED = ArmParams(loss="cosine", beta=2.0, words="phrase")
 
 

@@ -9,7 +9,7 @@ import socket
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_training import run
+from small_training import CLEAN, run
 from torch import multiprocessing
 
 from pipeline.errors import UserError
@@ -37,8 +37,7 @@ def spread(encoder_folder, language_model_folder, tmp_path_factory):
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         arguments = (encoder_folder, language_model_folder, out, words)
-        # Forked: they have the libraries already.
-        multiprocessing.start_processes(worker, (count, port, arguments), count, start_method="fork")
+        multiprocessing.start_processes(worker, (count, port, arguments), count, start_method=CLEAN)
         with (out / "curve.csv").open(newline="") as file:
             return load_file(out / "weights.safetensors"), list(csv.DictReader(file))
 

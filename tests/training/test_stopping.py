@@ -8,7 +8,7 @@ import signal
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_training import made_data, run
+from small_training import CLEAN, made_data, run
 from torch import multiprocessing
 from transformers import TrainerCallback
 
@@ -36,7 +36,7 @@ def forked(encoder_folder, language_model_folder):
 
     def start(out, callbacks=()):
         arguments = (encoder_folder, language_model_folder, out, ("whole",), callbacks)
-        context = multiprocessing.get_context("fork")
+        context = multiprocessing.get_context(CLEAN)
         process = context.Process(target=worker, args=(0, arguments))
         process.start()
         process.join()
