@@ -221,6 +221,17 @@ def clip_tokenizer(folder: Path):
     )
 
 
+# SAM and SAM 2 differ in their vision encoders alone.
+PROMPT_ENCODER = {"hidden_size": 16, "image_size": 64, "patch_size": 16, "mask_input_channels": 4}
+MASK_DECODER = {
+    "hidden_size": 16,
+    "mlp_dim": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "iou_head_hidden_dim": 16,
+}
+
+
 def sam(folder: Path) -> str:
     """A transformers SAM with its processor; its input is a square of 64 pixels."""
     from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
@@ -239,19 +250,8 @@ def sam(folder: Path) -> str:
             "window_size": 2,
             "num_pos_feats": 8,
         },
-        prompt_encoder_config={
-            "hidden_size": 16,
-            "image_size": 64,
-            "patch_size": 16,
-            "mask_input_channels": 4,
-        },
-        mask_decoder_config={
-            "hidden_size": 16,
-            "mlp_dim": 32,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-            "iou_head_hidden_dim": 16,
-        },
+        prompt_encoder_config=dict(PROMPT_ENCODER),
+        mask_decoder_config=dict(MASK_DECODER),
     )
     SamModel(config).save_pretrained(folder)
     side = {"height": 64, "width": 64}
@@ -282,19 +282,8 @@ def sam2(folder: Path) -> str:
             "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
             "fpn_hidden_size": 16,
         },
-        prompt_encoder_config={
-            "hidden_size": 16,
-            "image_size": 64,
-            "patch_size": 16,
-            "mask_input_channels": 4,
-        },
-        mask_decoder_config={
-            "hidden_size": 16,
-            "mlp_dim": 32,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-            "iou_head_hidden_dim": 16,
-        },
+        prompt_encoder_config=dict(PROMPT_ENCODER),
+        mask_decoder_config=dict(MASK_DECODER),
     )
     Sam2Model(config).save_pretrained(folder)
     Sam2Processor(Sam2ImageProcessor(size={"height": 64, "width": 64})).save_pretrained(folder)

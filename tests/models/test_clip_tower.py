@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from open_clip_hidden import hidden_of
 from PIL import Image
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
 
@@ -35,18 +36,6 @@ def a_clip(seed=0, quick=False, learned=False):
     return model.eval(), config
 
 
-def hidden_of_open_clip(visual, pixels):
-    """Every hidden state, by hooks: what goes into the first block and what comes out of each."""
-    found = []
-    blocks = visual.transformer.resblocks
-    hooks = [blocks[0].register_forward_pre_hook(lambda module, given: found.append(given[0]))]
-    hooks += [block.register_forward_hook(lambda module, given, made: found.append(made)) for block in blocks]
-    visual(pixels)
-    for hook in hooks:
-        hook.remove()
-    return found
-
-
 @pytest.mark.parametrize("quick", [False, True], ids=["gelu", "quick_gelu"])
 @pytest.mark.parametrize("learned", [False, True], ids=["sin_cos", "learned"])
 @torch.no_grad()
@@ -54,7 +43,7 @@ def test_hidden_states_equal_those_of_open_clip(quick, learned):
     model, _ = a_clip(quick=quick, learned=learned)
     tower = open_clip_tower.convert(model.visual, 24)
     pixels = torch.randn(3, 3, 32, 32)
-    expected = hidden_of_open_clip(model.visual, pixels)
+    expected = hidden_of(model.visual, pixels)
     found = tower(pixel_values=pixels, output_hidden_states=True).hidden_states
     assert len(found) == len(expected) == 3
     for ours, theirs in zip(found, expected, strict=True):
@@ -64,7 +53,7 @@ def test_hidden_states_equal_those_of_open_clip(quick, learned):
 def test_the_activation_matters_to_the_comparison():
     """Were the two activations alike on this input, the test above would prove nothing about them."""
     pixels = torch.randn(1, 3, 32, 32)
-    plain, quick = (hidden_of_open_clip(a_clip(quick=q)[0].visual, pixels)[-1] for q in (False, True))
+    plain, quick = (hidden_of(a_clip(quick=q)[0].visual, pixels)[-1] for q in (False, True))
     assert (plain - quick).abs().max() > 1e-3
 
 

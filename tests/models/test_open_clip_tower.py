@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from open_clip_hidden import hidden_of
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -46,18 +47,6 @@ def a_folder(folder, vision=None, whole=None, preprocess=None):
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(weights, folder / "open_clip_model.safetensors")
     return model.eval()
-
-
-def hidden_of(visual, pixels):
-    """Every hidden state of open_clip's tower, by hooks."""
-    found = []
-    blocks = visual.transformer.resblocks
-    hooks = [blocks[0].register_forward_pre_hook(lambda module, given: found.append(given[0]))]
-    hooks += [block.register_forward_hook(lambda module, given, made: found.append(made)) for block in blocks]
-    visual(pixels)
-    for hook in hooks:
-        hook.remove()
-    return found
 
 
 @pytest.mark.parametrize(("vision", "whole"), ARCHITECTURES.values(), ids=ARCHITECTURES)
