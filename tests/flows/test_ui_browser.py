@@ -24,6 +24,8 @@ def pages(api) -> Iterator[ui_browser.Pages]:
 
 
 def test_a_run_is_set_started_and_watched(pages, api, workspace):
+    busy = {"status": 503, "body": '{"exception_message": "busy"}'}
+    pages.page.route("**/create_flow_run", lambda route: route.fulfill(**busy), times=1)
     pages.open_form("rebuild")
     assert "dataset's own human annotations" in pages.page.content()
     pages.choose("Annotation source", "open_clip")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, Response, sync_playwright
-from ui_workspace import PATIENCE, until
+from ui_workspace import PATIENCE
 
 REFUSED = re.compile("less than the minimum|must be (greater|at least)|minimum")
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -70,17 +70,20 @@ class Pages:
 
     def press_submit(self) -> None:
         """Press the form's button, whatever comes of it."""
+        # A message that some other request of the page went wrong stays, and covers the button.
+        self.page.evaluate("document.querySelectorAll('.p-toast__close-btn').forEach(each => each.click())")
+        self.page.locator(".p-toast__close-btn").first.wait_for(state="hidden")
         self.page.get_by_role("button", name="Submit").click()
 
     def submit(self) -> None:
-        """Submit the form; once more if the page says that the server was too busy to take it."""
-        for _ in range(3):
-            self.press_submit()
-            until(lambda: "tab=Runs" in self.page.url or self.page.get_by_text("Oops").count())
-            if "tab=Runs" in self.page.url:
+        """Submit the form; again while the server is too busy to take it (503)."""
+        for _ in range(5):
+            with self.page.expect_response(re.compile("/create_flow_run$")) as answer:
+                self.press_submit()
+            if answer.value.ok:
+                self.page.wait_for_url("**tab=Runs**")
                 return
-            # The message covers the button, and goes by itself.
-            self.page.get_by_text("Oops").first.wait_for(state="hidden")
+            self.page.wait_for_timeout(1000)
         raise AssertionError(f"the server did not take the form: {self.refused}")
 
     def open_run(self, run: str) -> None:
