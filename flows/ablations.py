@@ -1,13 +1,15 @@
 """``make ablations``: one setting changed at a time, each run kept as a DVC experiment.
 
-`dvc exp show` lists them beside the run that they vary. Stages that a setting does not touch are not run
-again; an experiment that is there already under its name is not either, so a killed command goes on.
+The run that they vary is brought up to date first; then each setting, the stages that it does not touch left
+alone. An experiment that is there already, of the same settings, is not run again, so a killed command goes
+on. `ablation_results` says what is made of them; `dvc exp show --only-changed` lists them with all they hold.
 
     python -m flows.ablations --arm patch_aligned --only beta-0.5,boxes
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -16,11 +18,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from flows import PROJECT, experiments, processes, settings, workspace
+from flows import PROJECT, ablation_results, experiments, processes, settings, workspace
 from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.errors import UserError
 from pipeline.params import Params
+
+LOG_WIDTH = 170  # columns, where there is no terminal to fit
 
 Ablations = dict[str, dict[str, Any]]
 """By experiment's name, the settings that it changes."""
@@ -70,49 +74,73 @@ def overrides(changes: Mapping[str, Any], text: str) -> list[str]:
     return [f"{'' if key in there else '+'}{key}={settings.written(value)}" for key, value in changes.items()]
 
 
-def done() -> set[str]:
-    """Names of the experiments that vary the current commit."""
-    listed = subprocess.run(
-        [*processes.DVC, "exp", "list", "--name-only"], cwd=PROJECT, capture_output=True, text=True
-    )
-    if listed.returncode:
-        raise UserError(f"`dvc exp list` failed: {listed.stderr.strip() or listed.stdout.strip()}")
-    return set(listed.stdout.split())
-
-
 def run(ablations: Ablations, tell: Console) -> None:
-    """Run those that are not there yet, one after another.
+    """Build what is varied, then run those that are not there yet, one after another.
 
     Raises:
         UserError: one failed; those before it are kept, and the workspace is as it was.
     """
-    who = {"name": "ablations", "pid": os.getpid()}
-    with workspace.sole_writer(PROJECT, who, tell.print):
-        experiments.put_back(PROJECT)
-        there = done()
-        text = (PROJECT / parameters.PARAMS_FILE).read_text(encoding="utf-8")
-        try:
-            for number, (name, changes) in enumerate(ablations.items(), 1):
-                head = f"{number} of {len(ablations)}: {name}"
-                if name in there:
-                    tell.print(f"{head} is there already")
-                    continue
-                tell.print(f"{head}: {', '.join(f'{key} = {value}' for key, value in changes.items())}")
-                one(name, overrides(changes, text))
-        finally:
-            # What was never built, or DVC does not cache, is missing, and no fault.
-            subprocess.run(
-                [*processes.DVC, "checkout", "--force", "--allow-missing", "-q"], cwd=PROJECT, check=False
-            )
+    build("repro")
+    there = ablation_results.kept(PROJECT)
+    text = (PROJECT / parameters.PARAMS_FILE).read_text(encoding="utf-8")
+    try:
+        for number, (name, changes) in enumerate(ablations.items(), 1):
+            head = f"{number} of {len(ablations)}: {name}"
+            if name in there and ablation_results.same(there[name], text, changes, PROJECT):
+                tell.print(f"{head} is there already")
+                continue
+            tell.print(f"{head}: {', '.join(f'{key} = {value}' for key, value in changes.items())}")
+            one(name, overrides(changes, text), replace=name in there)
+    finally:
+        # What was never built, or DVC does not cache, is missing, and no fault.
+        subprocess.run(
+            [*processes.DVC, "checkout", "--force", "--allow-missing", "-q"], cwd=PROJECT, check=False
+        )
 
 
-def one(name: str, changes: Sequence[str]) -> None:
-    """Run one experiment and put settings and lock back as they were."""
+def one(name: str, changes: Sequence[str], replace: bool) -> None:
+    """Run one experiment and put settings and lock back as they were; ``replace`` one of other settings."""
     options = [part for change in changes for part in ("-S", change)]
     with experiments.aside(PROJECT):
-        ended = subprocess.run([*processes.DVC, "exp", "run", "--name", name, *options], cwd=PROJECT)
-    if ended.returncode:
-        raise UserError(f"{name} did not finish (see above); run the same command again to go on")
+        if replace:
+            build("exp", "remove", name)
+        build("exp", "run", "--name", name, *options)
+
+
+def build(*command: str) -> None:
+    """Run a command of DVC.
+
+    Raises:
+        UserError: it failed.
+    """
+    if subprocess.run([*processes.DVC, *command], cwd=PROJECT, env=processes.environment()).returncode:
+        raise UserError(f"`dvc {' '.join(command)}` failed (see above); run the same command again to go on")
+
+
+def choose(found: Ablations, arm: str, only: str) -> Ablations:
+    """Those of an arm's ablations that are named, with or without the arm before them; all if none is.
+
+    Raises:
+        UserError: there is no such ablation.
+    """
+    prefix = f"{arm.replace('_', '-')}-"
+    wanted = [name if name.startswith(prefix) else prefix + name for name in only.split(",") if name]
+    if unknown := [name for name in wanted if name not in found]:
+        raise UserError(f"--only: there is no {', '.join(unknown)}; there are {', '.join(found)}")
+    return {name: found[name] for name in wanted or found}
+
+
+def publish(params: Params, arm: str, tell: Console) -> None:
+    """Gather what is there, print it, and have the report show it."""
+    baseline = next(name for name in params.arms if name != arm)
+    text = (PROJECT / parameters.PARAMS_FILE).read_text(encoding="utf-8")
+    found = ablation_results.gather(arm, baseline, of(params, arm), text, PROJECT)
+    file = PROJECT / ablation_results.FOUND
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    build("repro", "--quiet", "report")
+    tell.print(ablation_results.table(found))
+    tell.print("On the report's page: data/report/index.html#ablations")
 
 
 def main() -> None:
@@ -124,17 +152,17 @@ def main() -> None:
         show: Annotated[bool, typer.Option("--list", help="Name them and run none.")] = False,
     ) -> None:
         tell = Console(highlight=False)
-        found = of(parameters.load(PROJECT / parameters.PARAMS_FILE), arm)
-        prefix = f"{arm.replace('_', '-')}-"
-        wanted = [name if name.startswith(prefix) else prefix + name for name in only.split(",") if name]
-        if unknown := [name for name in wanted if name not in found]:
-            raise UserError(f"--only: there is no {', '.join(unknown)}; there are {', '.join(found)}")
-        chosen = {name: found[name] for name in wanted or found}
-        if show:
-            for name, changes in chosen.items():
-                tell.print(f"{name}: {', '.join(f'{key} = {value}' for key, value in changes.items())}")
-        else:
-            run(chosen, tell)
+        who = {"name": "ablations", "pid": os.getpid()}
+        with workspace.sole_writer(PROJECT, who, tell.print):
+            experiments.put_back(PROJECT)  # a run that was killed left its own settings
+            params = parameters.load(PROJECT / parameters.PARAMS_FILE)
+            chosen = choose(of(params, arm), arm, only)
+            if show:
+                for name, changes in chosen.items():
+                    tell.print(f"{name}: {', '.join(f'{key} = {value}' for key, value in changes.items())}")
+            else:
+                run(chosen, tell)
+                publish(params, arm, tell if tell.is_terminal else Console(width=LOG_WIDTH, highlight=False))
 
     app = typer.Typer(add_completion=False)
     app.command()(command)

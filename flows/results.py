@@ -42,7 +42,7 @@ class Results:
 def read(data: Path = Path("data")) -> Results:
     """The results in the folder of the datasets."""
     audits = {file.parent.name: _json(file).get("overall", {}) for file in data.glob("audit/*/audit.json")}
-    arms, study = (_json(data / name).get("arms", {}) for name in ("metrics.json", "study.json"))
+    arms, study = (_json(data / name).get("arms", {}) for name in ("metrics.json", "comparisons/study.json"))
     return Results(arms, dict(sorted(audits.items())), study)
 
 

@@ -54,7 +54,7 @@ def profile(
 @commands.command()
 def results(
     file: Annotated[
-        Path, typer.Option(help="Metrics that the report stage wrote, or data/study.json.")
+        Path, typer.Option(help="Metrics that the report stage wrote, or data/comparisons/study.json.")
     ] = METRICS_FILE,
     markdown: Annotated[bool, typer.Option(help="As a Markdown table.")] = False,
 ) -> None:

@@ -36,6 +36,8 @@ from pipeline.training.runtime import DATA, prepare, publish
 from pipeline.training.stages import Run, finetune, pretrain
 from pipeline.training.step import Step
 
+COMPARISON = DATA / "comparisons/study.json"
+
 
 def main() -> None:
     """Run the study, or one arm of one seed of it."""
@@ -67,7 +69,8 @@ def main() -> None:
         "settings": {arm: params.arm(arm).model_dump(mode="json") for arm in arms},
         "seeds": options.seeds,
     }
-    (DATA / "study.json").write_text(json.dumps(about | found, indent=2) + "\n")
+    COMPARISON.parent.mkdir(parents=True, exist_ok=True)
+    COMPARISON.write_text(json.dumps(about | found, indent=2) + "\n")
 
 
 def chosen(params: Params, named: str | None) -> list[str]:

@@ -9,7 +9,7 @@ Of each arm, ``data/evaluation/<arm>/``:
 
 ``data/evaluation/references/metrics.json``: ``{reference: {metric key: estimate}}``: floors and ceiling.
 ``data/curves/<run>.csv``: ``step`` and measured columns. ``data/summaries/<stage>.json``: rows in, out and
-rejected. ``data/study.json``: the study over seeds (optional).
+rejected. ``data/comparisons/``: ``study.json``, the study over seeds, and ``ablations.json`` (both optional).
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Inputs:
     unmeasured: dict[str, str]
     """By metric, why it was not measured."""
     study: dict[str, Any] | None
+    ablations: dict[str, Any] | None
 
 
 def read(data: Path, arms: Sequence[str]) -> Inputs:
@@ -68,7 +69,7 @@ def read(data: Path, arms: Sequence[str]) -> Inputs:
             references[f"no image: {arm}"] = _estimates(blind, f"evaluate@{arm}")
     pretrained = {arm: evaluation / arm / "pretrained.json" for arm in arms}
     runs = [f"{kind}-{arm}" for kind in ("pretrain", "finetune") for arm in arms]
-    study = data / "study.json"
+    study, ablations = (data / "comparisons" / name for name in ("study.json", "ablations.json"))
     return Inputs(
         arms=estimates,
         pretrained={
@@ -95,7 +96,8 @@ def read(data: Path, arms: Sequence[str]) -> Inputs:
             if (path := evaluation / arm / "unmeasured.json").exists()
             for key, reason in _json(path, f"evaluate@{arm}").items()
         },
-        study=_json(study, None) if study.exists() else None,
+        study=_json(study, "make study") if study.exists() else None,
+        ablations=_json(ablations, "make ablations") if ablations.exists() else None,
     )
 
 
@@ -117,7 +119,7 @@ def _as_estimates(values: Any, path: Path, stage: str) -> Estimates:
         ) from error
 
 
-def _json(path: Path, stage: str | None) -> dict[str, Any]:
+def _json(path: Path, stage: str) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -153,5 +155,5 @@ def _curve(path: Path) -> pa.Table:
     return table
 
 
-def _command(stage: str | None) -> str:
-    return f"`dvc repro {stage}`" if stage else "`make study`"
+def _command(stage: str) -> str:
+    return f"`{stage}`" if stage.startswith("make ") else f"`dvc repro {stage}`"

@@ -28,6 +28,7 @@ def commands(arms: Sequence[str]) -> list[tuple[str, str]]:
         ("the audit of an annotation source", "dvc repro audit@dataset"),
         ("this page, metrics.json and the tables", "dvc repro report"),
         ("the study over seeds", "make study"),
+        ("one setting changed at a time", "make ablations"),
         ("more phrases on their patches", "patchwords overlays --count 12"),
     ]
 

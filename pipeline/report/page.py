@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from pipeline.params import ArmParams, Params
 from pipeline.report import (
+    ablations,
     answer,
     arms,
     audit,
@@ -63,8 +64,13 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], out
     seeds = found.study["seeds"] if found.study else None
     decisive = study or rows
     looks = arms.looks(params.arms)
-    # The study may have run other arms; those that both have look alike.
-    all_looks = arms.looks([*params.arms, *(found.study["arms"] if found.study else [])])
+    # The study and the ablations may have run other arms; those that both have look alike.
+    varied = ablations.of(found.ablations) if found.ablations else None
+    elsewhere = [
+        *(found.study["arms"] if found.study else []),
+        *([varied.baseline, varied.arm] if varied else []),
+    ]
+    all_looks = arms.looks([*params.arms, *elsewhere])
     study_looks = {arm: all_looks[arm] for arm in found.study["arms"]} if found.study else {}
     environment = Environment(
         loader=PackageLoader("pipeline.report", "."),
@@ -106,6 +112,7 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], out
         answers=examples.answer_examples(data, root, found.predictions, looks),
         projector=projector.section(data, found, params, looks),
         share=_SHARE,
+        ablations=varied,
         audit=audit.section(data, root, params.audit.sources),
         coverage_gradient=_gradient(overlays.COVERAGE_MAP),
         similarity_gradient=_gradient(overlays.SIMILARITY_MAP),

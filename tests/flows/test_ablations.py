@@ -1,13 +1,17 @@
 """What `make ablations` runs: one setting changed at a time, none that is so already, in DVC's grammar."""
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from flows import ablations
+from flows import ablation_results, ablations, settings
 from pipeline import params
 from pipeline.errors import UserError
+from pipeline.report import ablations as shown
 
 TEXT = (Path(__file__).parents[2] / "params.yaml").read_text()
 PARAMS = params.load(Path(__file__).parents[2] / "params.yaml")
@@ -52,14 +56,101 @@ def test_an_arm_without_a_loss_and_one_that_is_not_there_are_refused():
         ablations.of(PARAMS, "captions")
 
 
-def test_what_is_there_already_is_not_run_again(monkeypatch, tmp_path):
+NAME = "patch-aligned-beta-8"
+KEY = "train.arms.patch_aligned.beta"
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """A repository with results, and one experiment of its commit: beta at 8."""
+
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        done = subprocess.run(
+            ["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    git("init", "-q")
     (tmp_path / "params.yaml").write_text(TEXT)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/metrics.json").write_text(json.dumps(measured(0.5)))
+    git("add", "-A")
+    git("commit", "-q", "-m", "as set")
+    head = git("rev-parse", "HEAD")
+    changed = settings.tree(TEXT)
+    changed["train"]["arms"]["patch_aligned"]["beta"] = 8.0
+    changed["compute"]["workers"] = 7  # changes no result
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed))
+    (tmp_path / "data/metrics.json").write_text(json.dumps(measured(0.75)))
+    git("commit", "-q", "-a", "-m", "experiment")
+    git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{NAME}", "HEAD")
+    git("update-ref", f"refs/exps/00/{'0' * 38}/of-another-commit", "HEAD")
+    git("reset", "-q", "--hard", head)
+    return tmp_path
+
+
+def measured(value: float) -> dict:
+    def one(value: float) -> dict:
+        return {"question.accuracy": {"value": value, "low": value - 0.25, "high": value + 0.25, "n": 8}}
+
+    return {
+        "arms": {"caption": one(0.25), "patch_aligned": one(value)},
+        "differences": {"patch_aligned": one(value)},
+    }
+
+
+def test_experiments_of_this_commit_alone_and_of_the_same_settings_are_there(workspace):
+    there = ablation_results.kept(workspace)
+    assert list(there) == [NAME]
+    assert ablation_results.same(there[NAME], TEXT, {KEY: 8.0}, workspace)
+    assert not ablation_results.same(there[NAME], TEXT, {KEY: 4.0}, workspace)
+    other = TEXT.replace("train: 10000", "train: 20000")
+    assert not ablation_results.same(there[NAME], other, {KEY: 8.0}, workspace)
+
+
+def test_what_is_there_already_is_not_run_again_and_what_was_run_with_other_settings_is(
+    monkeypatch, workspace
+):
     ran, told = [], []
-    monkeypatch.setattr(ablations, "PROJECT", tmp_path)
-    monkeypatch.setattr(ablations, "done", lambda: {"first"})
-    monkeypatch.setattr(ablations, "one", lambda name, changes: ran.append((name, changes)))
-    monkeypatch.setattr(ablations.subprocess, "run", lambda *_, **__: None)
+    monkeypatch.setattr(ablations, "PROJECT", workspace)
+    monkeypatch.setattr(ablations, "one", lambda name, changes, replace: ran.append((name, changes, replace)))
+    monkeypatch.setattr(ablations, "build", lambda *command: None)
+    monkeypatch.setattr(ablations.processes, "DVC", ("true",))
     console = type("Tell", (), {"print": lambda self, line: told.append(line)})()
-    ablations.run({"first": {"seed": 1}, "second": {"seed": 2}}, console)
-    assert ran == [("second", ["seed=2"])]
-    assert told[0] == "1 of 2: first is there already"
+    ablations.run({NAME: {KEY: 8.0}, "second": {"seed": 2}}, console)
+    assert ran == [("second", ["seed=2"], False)]
+    assert told[0] == f"1 of 2: {NAME} is there already"
+    (workspace / "params.yaml").write_text(TEXT.replace("train: 10000", "train: 20000"))
+    ablations.run({NAME: {KEY: 8.0}}, console)
+    assert ran[1:] == [(NAME, [f"{KEY}=8.0"], True)]
+
+
+def test_what_is_gathered_is_the_varied_run_and_the_experiments_that_are_there(workspace):
+    asked = {NAME: {KEY: 8.0}, "patch-aligned-beta-4": {KEY: 4.0}}
+    found = ablation_results.gather("patch_aligned", "caption", asked, TEXT, workspace)
+    section = shown.of(found)
+    assert [(group, [run.title for run in runs]) for group, runs in section.groups] == [
+        ("Nothing changed", ["as in profile embedded"]),
+        ("Weight of the patch loss (\u03b2)", ["8 instead of 2"]),
+    ]
+    rows = [run.rows["question.accuracy"] for _, runs in section.groups for run in runs]
+    assert [row.arms["patch_aligned"].value for row in rows] == [0.5, 0.75]
+    assert [row.differences["patch_aligned"].estimate.low for row in rows] == [0.25, 0.5]
+    assert [metric.key for metric in section.metrics] == ["question.accuracy"]
+
+
+def test_results_without_the_varied_arm_are_refused(workspace):
+    (workspace / "data/metrics.json").write_text(json.dumps({"arms": {"caption": {}}}))
+    with pytest.raises(UserError, match="no results of patch_aligned"):
+        ablation_results.gather("patch_aligned", "caption", {}, TEXT, workspace)
+
+
+def test_an_ablation_that_is_not_there_is_refused_by_name():
+    found = ablations.of(PARAMS, "patch_aligned")
+    assert list(ablations.choose(found, "patch_aligned", "beta-8,patch-aligned-boxes")) == [
+        NAME, "patch-aligned-boxes",
+    ]  # fmt: skip
+    assert ablations.choose(found, "patch_aligned", "") == found
+    with pytest.raises(UserError, match="there is no patch-aligned-beta-9"):
+        ablations.choose(found, "patch_aligned", "beta-9")

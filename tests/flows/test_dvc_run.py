@@ -150,5 +150,6 @@ def test_results_are_read_from_where_the_stages_write_them(tmp_path):
     (tmp_path / "audit" / "dataset").mkdir(parents=True)
     (tmp_path / "audit" / "dataset" / "audit.json").write_text(json.dumps({"overall": one}))
     (tmp_path / "metrics.json").write_text(json.dumps({"arms": {"caption": one}}))
-    (tmp_path / "study.json").write_text("half a fi")
+    (tmp_path / "comparisons").mkdir()
+    (tmp_path / "comparisons/study.json").write_text("half a fi")
     assert results.read(tmp_path) == results.Results({"caption": one}, {"dataset": one}, {})

@@ -73,7 +73,15 @@ def test_every_stage_says_what_it_makes():
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which everything has been built: the outputs are stand-ins, but DVC cannot know."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore", "data/.gitignore"):
+    for name in (
+        "dvc.yaml",
+        ".dvcignore",
+        ".gitignore",
+        ".dvc/config",
+        ".dvc/.gitignore",
+        "data/.gitignore",
+        "data/comparisons/.gitignore",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "profiles" / "embedded.yaml", folder / "params.yaml")

@@ -50,7 +50,8 @@ def make_project(
     made_runs.write_curves(data / "curves", rng, arms)
     made_runs.write_summaries(data / "summaries")
     if study:
-        (data / "study.json").write_text(json.dumps(made_runs.study(arms)))
+        (data / "comparisons").mkdir()
+        (data / "comparisons/study.json").write_text(json.dumps(made_runs.study(arms)))
     return data
 
 

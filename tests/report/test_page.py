@@ -198,7 +198,7 @@ def test_a_file_cut_short_is_named(copy: Path) -> None:
 
 
 def test_what_is_optional_may_be_missing_and_its_section_with_it(copy: Path) -> None:
-    for name in ("study.json", "curves", "summaries", "evaluation/caption/no_image.json"):
+    for name in ("comparisons/study.json", "curves", "summaries", "evaluation/caption/no_image.json"):
         gone = copy / name
         shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     for arm in ARMS:
