@@ -81,6 +81,8 @@ def here(tmp_path: Path) -> Path:
     (folder / "write.py").write_text(WRITE)
     (folder / "data/raw").mkdir(parents=True)
     (folder / "data/raw/pictures").write_text("raw")
+    (folder / "data/comparisons").mkdir()
+    (folder / "data/comparisons/.gitignore").write_text("*\n")
     (folder / ".gitignore").write_text("/data/\nran.log\n")
     git(folder, "init", "-q")
     with Repo.init(str(folder)) as repo, repo.config.edit() as config:
