@@ -17,7 +17,7 @@ from rich.console import Console
 from flows import resume, runners, summary
 from flows.progress import artifact_key, progress
 from flows.summary import Summary
-from pipeline.errors import UserError
+from pipeline.errors import LostProcessError, UserError
 from pipeline.params import ComputeParams
 from pipeline.tables import shards
 from pipeline.tables.shards import Block, Staging
@@ -86,10 +86,10 @@ def _do_shards(
             if seconds is not None and todo:
                 Console(stderr=True).print(f"[yellow]{told}: trying again in {seconds} s[/yellow]")
                 time.sleep(seconds)
+    setting = lost if isinstance(lost, LostProcessError) else f"compute.workers (found {compute.workers})"
     raise UserError(
         f"{block.stage}: a worker process was killed {len(LOST_SECONDS) + 1} times, most often because memory"
-        f" ran out. Lower compute.workers (found {compute.workers}) or source.shard_size; finished shards are"
-        " kept."
+        f" ran out. Lower {setting} or source.shard_size; finished shards are kept."
     )
 
 

@@ -19,7 +19,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from pipeline.errors import UserError
+from pipeline.errors import LostProcessError, UserError
 from pipeline.params import ComputeParams
 
 # Errors that say that a worker is gone, with their modules: neither library is imported unless it is used.
@@ -63,7 +63,8 @@ def _server_url() -> str:
 def is_lost(error: BaseException) -> bool:
     """Whether the error says that a worker was killed, and nothing of the shard that it worked on."""
     module = type(error).__module__.partition(".")[0]
-    return isinstance(error, BrokenProcessPool) or type(error).__name__ in _LOST.get(module, ())
+    told = isinstance(error, BrokenProcessPool | LostProcessError)
+    return told or type(error).__name__ in _LOST.get(module, ())
 
 
 def settle(project: Path, gpus: int) -> None:

@@ -6,3 +6,10 @@ class UserError(Exception):
 
     Commands and flows print the message without a traceback and exit with status 2.
     """
+
+
+class LostProcessError(Exception):
+    """A process that was started to help was killed; what was not done can be tried again.
+
+    The message is the setting to lower if it happens again, with what was found.
+    """

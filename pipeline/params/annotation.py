@@ -17,7 +17,7 @@ class ParseParams(Section):
 
     model: str = Field(description="spaCy's English pipeline, by package name or folder.")
     batch_size: Positive = Field(description="Captions that spaCy takes at a time.")
-    processes: Positive = Field(description="spaCy processes a shard; 2 pay past some 10,000 captions.")
+    processes: Positive = Field(description="Processes that parse; 2 pay past some 10,000 captions.")
 
 
 class DatasetSourceParams(Section):

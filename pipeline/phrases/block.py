@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from pipeline.params import ParseParams
-from pipeline.phrases import nlp
-from pipeline.phrases.extract import REASONS, Parsed, extract
+from pipeline.phrases import nlp, workers
+from pipeline.phrases.extract import REASONS, Parsed
 from pipeline.tables import dataset, digests, schemas
 from pipeline.tables.dataset import Provenance
 from pipeline.tables.rejects import Rejects
@@ -122,11 +122,11 @@ def parse(texts: Sequence[str], params: ParseParams) -> list[Parsed]:
 
     Raises:
         UserError: the language model cannot be loaded.
+        LostProcessError: a process that helped to parse was killed.
     """
     known = dict(_remembered(texts, params.model))
     new = [text for text in dict.fromkeys(texts) if text not in known]
-    for text, doc in zip(new, nlp.docs([_readable(text) for text in new], params), strict=True):
-        known[text] = extract(doc)
+    known.update(zip(new, workers.parse_all([_readable(text) for text in new], params), strict=True))
     if len(_cache) + len(new) > _REMEMBERED:
         _cache.clear()
     _cache.update({(params.model, text): known[text] for text in new[:_REMEMBERED]})

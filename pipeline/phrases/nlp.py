@@ -72,14 +72,14 @@ def model_version(model: str) -> str:
 
 
 def docs(texts: Sequence[str], params: ParseParams) -> Iterator[Doc]:
-    """Parse texts, in their order. Holds the process's lock until the last is taken.
+    """Analyse texts in this process, in their order. Holds the process's lock until the last is taken.
 
     Raises:
         UserError: see `load_pipeline`.
     """
     with _LOCK:
         nlp = load_pipeline(params.model)
-        yield from nlp.pipe(texts, batch_size=params.batch_size, n_process=params.processes)
+        yield from nlp.pipe(texts, batch_size=params.batch_size)
 
 
 def _load(model: str) -> Language:
