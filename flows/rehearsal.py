@@ -130,7 +130,7 @@ def _changes(
         "report": {"examples": 2},
         "compute": {
             "runner": "threads", "address": None, "workers": 1, "gpus": 0, "threads": 1,
-            "processes": 1, "sharding": "none", "micro_batch": 2,
+            "loaders": 0, "processes": 1, "sharding": "none", "micro_batch": 2,
         },
     }  # fmt: skip
     if profile.source.name not in samples.FORMATS:

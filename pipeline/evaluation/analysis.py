@@ -26,7 +26,7 @@ from pipeline.models.language_model import word_embeddings
 from pipeline.params import EvaluateParams
 from pipeline.tables import schemas
 from pipeline.tables.metrics import Estimates
-from pipeline.training.features import Features
+from pipeline.training.features import ImageFeatures
 from pipeline.training.losses import pool_words
 from pipeline.training.supervision import pad_ids, target_text
 
@@ -54,7 +54,7 @@ class Analysis:
 class Fitting:
     """Images that no projector was trained on, and their regions: what probes are fitted on."""
 
-    features: Features
+    features: ImageFeatures
     regions: Regions
 
 
@@ -62,7 +62,7 @@ class Fitting:
 def analyse(
     model: LlavaForConditionalGeneration,
     tokenizer,
-    features: Features,
+    features: ImageFeatures,
     regions: Regions,
     settings: EvaluateParams,
     seed: int,
@@ -115,7 +115,7 @@ def analyse(
 
 
 def probe_features(
-    features: Features, regions: Regions, fitting: Fitting, settings: EvaluateParams, seed: int
+    features: ImageFeatures, regions: Regions, fitting: Fitting, settings: EvaluateParams, seed: int
 ) -> Estimates:
     """What the same probes read from the encoder's features: what any projector can pass on."""
     values = probes.measures(

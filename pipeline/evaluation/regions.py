@@ -15,7 +15,7 @@ import torch
 from pipeline.evaluation.alignment import region_patches
 from pipeline.tables import dataset
 from pipeline.tables.dense import dense_coverage
-from pipeline.training.features import Features
+from pipeline.training.features import ImageFeatures
 from pipeline.training.losses import pool_regions
 from pipeline.training.supervision import check_grid
 
@@ -60,7 +60,7 @@ class Regions:
         return np.stack([x0, y0, x1, y1], axis=1)
 
 
-def load_regions(folder: Path, features: Features, most: int) -> Regions:
+def load_regions(folder: Path, features: ImageFeatures, most: int) -> Regions:
     """The first ``most`` patch words of the features' images, every image in its turn."""
     number = {image: index for index, image in enumerate(features.image_ids)}
     table = dataset.read(folder)

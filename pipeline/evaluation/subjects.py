@@ -22,7 +22,7 @@ from pipeline.params import EvaluateParams, Params
 from pipeline.tables import dataset
 from pipeline.training import features as feature_tables
 from pipeline.training import text
-from pipeline.training.features import Features
+from pipeline.training.features import ImageFeatures
 from pipeline.training.stages import box_format
 
 
@@ -30,7 +30,7 @@ from pipeline.training.stages import box_format
 class Subjects:
     """One split, ready to be evaluated on."""
 
-    features: Features
+    features: ImageFeatures
     regions: Regions
     rows: list[dict]
     """Examples, their prompts and references in the language model's box format."""
@@ -47,7 +47,7 @@ class Subjects:
 def load(params: Params, data: Path, split: str = "test", examples: int | None = None) -> Subjects:
     """Load a split's subjects; ``examples`` overrides the setting of that name."""
     boxes = box_format(params)
-    features = feature_tables.load(data / "features", split)
+    features = feature_tables.load(data / "features", split, params.source.path)
     rows = choose(
         [row for part in text.conversations(data, split, boxes) for row in part],
         examples or params.evaluate.examples,
@@ -66,17 +66,18 @@ def load(params: Params, data: Path, split: str = "test", examples: int | None =
         _by_image(data / "objects", wanted),
         frozenset(dataset.read(data / "objects", ["label"])["label"].unique().to_pylist()),
     )
-    most = params.evaluate.regions
-    regions = load_regions(data / "patch_words", features, most)
-    return Subjects(features, regions, rows, world, boxes, fitting(data, split, most))
+    regions = load_regions(data / "patch_words", features, params.evaluate.regions)
+    return Subjects(features, regions, rows, world, boxes, fitting(params, data, split))
 
 
-def fitting(data: Path, split: str, most: int) -> Fitting | None:
+def fitting(params: Params, data: Path, split: str) -> Fitting | None:
     """The validation split, which no projector is trained on, for probes that are scored on another."""
-    features = None if split == "validation" else feature_tables.load(data / "features", "validation")
+    if split == "validation":
+        return None
+    features = feature_tables.load(data / "features", "validation", params.source.path)
     if not features:
         return None
-    return Fitting(features, load_regions(data / "patch_words", features, most))
+    return Fitting(features, load_regions(data / "patch_words", features, params.evaluate.regions))
 
 
 def analysed(model, tokenizer, subjects: Subjects, settings: EvaluateParams, seed: int) -> Analysis:
@@ -104,7 +105,7 @@ def image_reader(
     return Reader(decoder, model.lm_head, tokenizer, chat.prompt, prefixes, lambda image: length)
 
 
-def mean_image(features: Features, most: int = 500) -> torch.Tensor:
+def mean_image(features: ImageFeatures, most: int = 500) -> torch.Tensor:
     """The mean features (N, W) of up to ``most`` images: an image that tells nothing."""
     return features.take(range(min(most, len(features)))).mean(0)
 

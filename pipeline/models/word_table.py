@@ -78,6 +78,7 @@ def assemble(
     if getattr(bare_text, "layer_types", None):
         bare_text.layer_types = []
     model = LlavaForConditionalGeneration(llava.configure(bare_vision, bare_text, tokenizer, projector))
+    model.model.vision_tower = tower  # of which features are made where none are cached
     model.model.multi_modal_projector.load_state_dict(first)
     with torch.no_grad():
         # What the tokenizer has beyond the table is the image's token, which no region is named by.

@@ -50,6 +50,11 @@ class ComputeParams(Section):
         0, description="GPUs that worker processes share out, one each; 0: they see all there are."
     )
     threads: int = Field(ge=0, description="Threads of a training stage on a CPU; 0: one a core.")
+    loaders: Annotated[int, Field(ge=0)] = Field(
+        2,
+        description="Workers of a training process that decode images where train.cache_features is false; 0:"
+        " the process itself.",
+    )
     processes: Annotated[int, Field(ge=0)] = Field(
         1, description="Of a training stage, started by torchrun; 0: one for each GPU."
     )

@@ -119,6 +119,11 @@ class TrainParams(Section):
         min_length=1, description="What is trained side by side, by name: the same but for these settings."
     )
     projector: ProjectorParams
+    cache_features: bool = Field(
+        True,
+        description="The frozen encoder runs once an image and its features are kept on disk; false: whenever"
+        " an image is trained or evaluated on, and nothing is kept.",
+    )
     pretrain: OptimisationParams
     finetune: OptimisationParams
     report_to: list[Literal["tensorboard", "dvclive", "wandb", "mlflow"]] = Field(

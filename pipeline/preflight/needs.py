@@ -61,7 +61,7 @@ class Shapes:
 
 
 def features_bytes(shapes: Shapes, images: int) -> int:
-    """``data/features``: N x W float16 an image."""
+    """``data/features`` where they are cached: N x W float16 an image."""
     return images * shapes.tokens * shapes.features * 2
 
 
@@ -85,6 +85,8 @@ class Machine:
     """Images at a time in a process; 0: its part of a step."""
     recompute: bool = False
     gpu: bool = True
+    cached: bool = True
+    """Whether the encoder's features are read from disk; else the encoder is in the process."""
 
     @classmethod
     def of(cls, params: Params, gpus: int) -> Machine:
@@ -93,6 +95,7 @@ class Machine:
         return cls(
             settings.processes or max(1, gpus, settings.gpus), settings.sharding == "full",
             settings.micro_batch, settings.recompute, gpus > 0 or settings.gpus > 0,
+            params.train.cache_features,
         )  # fmt: skip
 
 
@@ -103,11 +106,13 @@ def memory_bytes(shapes: Shapes, stage: str, settings: OptimisationParams, machi
     1910.02054), 2 a frozen one on a GPU and 4 on a CPU, shared out where sharded; 34 b S D bytes of
     activations a layer, or 2 b S D where layers are computed again (Korthikanti et al., arXiv 2205.05198,
     with fused attention, which keeps no scores); 6 b T V for the logits of T answer tokens and their
-    gradient. The encoder is not there: its features are read from disk.
+    gradient. The encoder is there, in float32, where its features are not read from disk.
     """
     trained = shapes.trained(stage)
     frozen = shapes.language_model + shapes.projector - trained
-    weights = 16 * trained + (2 if machine.gpu else 4) * frozen
+    weights = (
+        16 * trained + (2 if machine.gpu else 4) * frozen + (0 if machine.cached else 4 * shapes.encoder)
+    )
     if machine.sharded:
         weights //= machine.processes
     images = machine.images or -(-settings.batch_images // machine.processes)
@@ -115,6 +120,11 @@ def memory_bytes(shapes: Shapes, stage: str, settings: OptimisationParams, machi
     activations = images * (shapes.tokens + text) * shapes.width
     per_layer = 2 * shapes.layers + 34 if machine.recompute else 34 * shapes.layers
     return int(weights + activations * per_layer + 6 * images * text * shapes.vocabulary)
+
+
+def encoding(shapes: Shapes, images: float) -> float:
+    """Floating-point operations of the encoder on so many images: 2 P a patch."""
+    return 2.0 * shapes.encoder * shapes.tokens * images
 
 
 def operations(shapes: Shapes, stage: str, settings: OptimisationParams) -> float:

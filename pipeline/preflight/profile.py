@@ -86,18 +86,24 @@ def resources(params: Params, shapes: Shapes, images: int, root: Path, tflops: f
 
 
 def _disk(params: Params, shapes: Shapes, images: int, root: Path) -> list[Finding]:
+    cached = params.train.cache_features
     features = needs.features_bytes(shapes, images)
     kept = needs.checkpoint_bytes(shapes, len(params.train.arms))
     tables = images * needs.TABLE_BYTES
     resume = needs.resume_bytes(shapes)
-    needed = features + 2 * (kept + tables) + resume
+    needed = (features if cached else 0) + 2 * (kept + tables) + resume
     free = shutil.disk_usage(root).free
     found = (
-        f"{_gb(needed)} of {_gb(free)} free: features of {images:,} images {_gb(features)}, models of "
+        f"{_gb(needed)} of {_gb(free)} free: features of {images:,} images "
+        f"{_gb(features) if cached else f'not kept (they would take {_gb(features)})'}, models of "
         f"{len(params.train.arms)} arms {_gb(kept)} and tables {_gb(tables)}, each again in DVC's cache, and "
         f"{_gb(resume)} to resume from"
     )
-    mend = "" if needed < free else "use a larger disk, or train fewer arms (train.arms)"
+    mend = "use a larger disk, or train fewer arms (train.arms)"
+    if cached:
+        mend = f"set train.cache_features: false ({_gb(features)} less), {mend}"
+    if needed < free:
+        mend = ""
     return [Finding("disk", "ok" if needed < free else "too little", found, mend)]
 
 
@@ -144,11 +150,18 @@ def _hours(
         stage: needs.operations(shapes, stage, getattr(params.train, stage)) / rate
         for stage in ("pretrain", "finetune")
     }
-    features = 2.0 * shapes.encoder * shapes.tokens * images / rate
-    arms = len(params.train.arms)
+    arms, features = len(params.train.arms), 0.0
+    if params.train.cache_features:
+        features = needs.encoding(shapes, images) / rate
+    else:
+        for stage in hours:
+            settings = getattr(params.train, stage)
+            hours[stage] += needs.encoding(shapes, settings.steps * settings.batch_images) / rate
     total = features + arms * sum(hours.values())
     found = (
-        f"{_time(total)} of training on {devices} device(s): features {_time(features)}, each of {arms} arms "
+        f"{_time(total)} of training on {devices} device(s): "
+        f"{f'features {_time(features)}' if params.train.cache_features else 'the encoder in every step'}, "
+        f"each of {arms} arms "
         f"{_time(hours['pretrain'])} and {_time(hours['finetune'])} ({basis}). Annotation, models trained "
         "here and evaluation are not counted"
     )

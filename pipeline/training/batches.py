@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from pipeline.errors import UserError
-from pipeline.training.features import Features
+from pipeline.training.features import ImageFeatures
 from pipeline.training.supervision import PatchSupervision
 from pipeline.training.turns import Turns, draw_some, split_by_length
 
@@ -48,7 +48,7 @@ class Collator:
     padding; both groups go on from the same reading of the image.
     """
 
-    features: Features
+    features: ImageFeatures
     turns: Turns
     turns_per_image: int
     pad: int
@@ -65,7 +65,7 @@ class Collator:
         )
 
     def __call__(self, places: Sequence[tuple[int, int]]) -> dict:
-        """A batch: features (B, N, W), groups of ids and labels (B, T, L), and regions' weights and words."""
+        """A batch: features (B, N, W) or pixels, ids and labels (B, T, L), regions' weights and words."""
         images = np.asarray([image for image, _ in places])
         rows = self.rows(places)
         lengths = self.turns.lengths(rows)
@@ -75,7 +75,7 @@ class Collator:
         groups = [self.turns.pad(group, self.pad) for group in (rows[:, :cut], rows[:, cut:]) if group.size]
         batch = {
             "images": torch.from_numpy(images),
-            "features": self.features.take(images),
+            **self.features.entries(images),
             "ids": [torch.from_numpy(ids) for ids, _ in groups],
             "labels": [torch.from_numpy(labels) for _, labels in groups],
         }

@@ -1,4 +1,7 @@
-"""The frozen encoder's patch tokens of every image: computed once, shared by arms, seeds and evaluation."""
+"""The frozen encoder's patch tokens of every image: computed once, shared by arms, seeds and evaluation.
+
+Or, with ``train.cache_features: false``, whenever they are asked for (`pipeline.training.on_demand`).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from pipeline.console import run_command
 from pipeline.models import encoder as encoders
 from pipeline.tables import dataset, digests, schemas
 from pipeline.tables.dataset import Provenance
+from pipeline.training import on_demand
 from pipeline.training.images import batches, normalise, pixels_of
+from pipeline.training.on_demand import OnDemand
 from pipeline.training.runtime import DATA, Progress, device, prepare, publish
 
 BATCH = 256
@@ -25,12 +30,25 @@ def main() -> None:
     """Write ``data/features`` from ``params.yaml``."""
     params = parameters.load()
     prepare(params.seed, params.compute.threads)
+    images, encoder = DATA / "images", DATA / "models/encoder"
     layers = params.train.projector.feature_layers
-    publish(
-        lambda folder: compute(
-            DATA / "images", params.source.path, DATA / "models/encoder", layers, folder, device()
-        ),
-        DATA / "features",
+    if params.train.cache_features:
+        publish(
+            lambda folder: compute(images, params.source.path, encoder, layers, folder, device()),
+            DATA / "features",
+        )
+    else:
+        publish(
+            lambda folder: on_demand.write_marker(folder, layers, provenance(images, encoder, layers)),
+            DATA / "features",
+        )
+
+
+def provenance(images: Path, encoder: Path, layers: Sequence[int]) -> Provenance:
+    """What features are made from, whether they are cached or not."""
+    return Provenance(
+        digests.of_value(list(layers)),
+        {"images": digests.of_files(images), "encoder": digests.of_files(encoder, "*.safetensors")},
     )
 
 
@@ -49,10 +67,7 @@ def compute(
     """
     tower, processor = encoders.load(encoder)
     tower.to(device)
-    made_from = Provenance(
-        digests.of_value(list(layers)),
-        {"images": digests.of_files(images), "encoder": digests.of_files(encoder, "*.safetensors")},
-    )
+    made_from = provenance(images, encoder, layers)
     progress = Progress("features", dataset.count_rows(images))
     for index, part in enumerate(dataset.iter_parts(images)):
         rows: list[bytes] = []
@@ -79,7 +94,7 @@ def encoded(
     mean, std = tuple(processor.image_mean), tuple(processor.image_std)
     for batch in batches(images, BATCH):
         pixels = normalise(torch.from_numpy(pixels_of(batch, root, processor)), mean, std)
-        yield encoders.patch_tokens(tower, pixels.to(device), layers).half().cpu().numpy()
+        yield on_demand.encode(tower, pixels.to(device), layers).cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -99,14 +114,31 @@ class Features:
         """N, the vision tokens of an image."""
         return self.parts[0].shape[1]
 
+    def entries(self, images: Sequence[int] | np.ndarray) -> dict[str, torch.Tensor]:
+        """What a batch holds of images by number: ``features``, float32 (B, N, W)."""
+        return {"features": self.take(images)}
+
     def take(self, images: Sequence[int] | np.ndarray) -> torch.Tensor:
         """float32 features (B, N, W) of images by number."""
         rows = [self.parts[self.part_of[image]][self.row_of[image]] for image in images]
         return torch.from_numpy(np.stack(rows)).float()
 
 
-def load(folder: Path, split: str, only: Sequence[str] | None = None) -> Features:
-    """The features of a split's images, in the order of the table; ``only`` keeps some of them."""
+ImageFeatures = Features | OnDemand
+"""Features of one split's images, from the cache or made when asked for."""
+
+
+def load(folder: Path, split: str, root: Path, only: Sequence[str] | None = None) -> ImageFeatures:
+    """The features of a split's images, in the order of the table; ``only`` keeps some of them.
+
+    Args:
+        folder: what the stage ``features`` wrote; `on_demand` needs images and encoder beside it.
+        split: its name.
+        root: the source's root, for images held by path, which are read where nothing is cached.
+        only: ids of the images that are kept; None: all.
+    """
+    if (folder / on_demand.MARKER).exists():
+        return on_demand.load(folder, split, root, only)
     wanted = None if only is None else set(only)
     ids: list[str] = []
     arrays: list[np.ndarray] = []

@@ -24,7 +24,7 @@ from pipeline.tables import dataset, digests
 from pipeline.training import checkpoint, processes, supervision, text
 from pipeline.training import features as feature_tables
 from pipeline.training.batches import Collator
-from pipeline.training.features import Features
+from pipeline.training.features import ImageFeatures
 from pipeline.training.runtime import DATA, WORK, prepare, publish
 from pipeline.training.supervision import PatchSupervision
 from pipeline.training.trainer import train
@@ -60,7 +60,7 @@ class Run:
         """
         settings = [
             params.model_dump(mode="json", include={"source", "seed"}),
-            params.train.model_dump(mode="json", exclude={"arms", "report_to"}),
+            params.train.model_dump(mode="json", exclude={"arms", "report_to", "cache_features"}),
             params.arm(self.arm).model_dump(mode="json"),
         ]
         key = digests.of_value([settings, self.seed, *(digests.of_files(path) for path in inputs)])
@@ -101,7 +101,9 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
         model, tokenizer = word_table.assemble(*parts)
     chat = ChatFormat.of(tokenizer, IMAGE)
     captions = dataset.read(DATA / "captions", ["image_id", "text"])
-    features = feature_tables.load(DATA / "features", "train", only=captions["image_id"].to_pylist())
+    features = feature_tables.load(
+        DATA / "features", "train", params.source.path, only=captions["image_id"].to_pylist()
+    )
     patches = patch_words(arm, features, tokenizer) if arm.loss != "none" else None
     collator = Collator(
         features,
@@ -145,7 +147,7 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     )
 
 
-def patch_words(arm: ArmParams, features: Features, tokenizer) -> PatchSupervision:
+def patch_words(arm: ArmParams, features: ImageFeatures, tokenizer) -> PatchSupervision:
     """The images' patch words, as the arm's loss takes them."""
     return supervision.load(
         DATA / "patch_words", features.image_ids, tokenizer, arm.words, features.patch_count
@@ -157,7 +159,9 @@ def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     model, processor = llava.load(run.pretrained)
     tokenizer = processor.tokenizer
     chat = ChatFormat.of(tokenizer, IMAGE)
-    features = feature_tables.load(DATA / "features", "train", only=text.discussed(DATA, "train"))
+    features = feature_tables.load(
+        DATA / "features", "train", params.source.path, only=text.discussed(DATA, "train")
+    )
     settings = params.train.finetune
     arm = params.arm(run.arm).in_finetuning()
     collator = Collator(

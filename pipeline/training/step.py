@@ -1,4 +1,4 @@
-"""One forward pass of training: features in, the loss and its parts out.
+"""One forward pass of training: features or pixels in, the loss and its parts out.
 
 A module of its own, so that what wraps a model to train it in several processes wraps the whole step.
 Shapes: B images, N vision tokens, D width of the language model, T turns an image, L tokens of a turn.
@@ -7,6 +7,7 @@ Shapes: B images, N vision tokens, D width of the language model, T turns an ima
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from pipeline.models import llava
 from pipeline.models.language_model import word_embeddings
 from pipeline.models.shared_prefix import Unshared, read_behind, read_prefix_states, read_turns
 from pipeline.params import ArmParams
+from pipeline.training import on_demand
 from pipeline.training.losses import token_loss
 from pipeline.training.patch_losses import READ_IN_THE_LAST_LAYER, mean
 from pipeline.training.patch_losses.words import Words
@@ -65,7 +67,7 @@ class Step(nn.Module):
         # Trainer's own bf16 leaves a CPU in float32.
         with autocast():
             arm, parts = self.patch_loss, {}
-            tokens_BND = llava.project(self.model, batch["features"])
+            tokens_BND = llava.project(self.model, self._features(batch))
             loss, seen_BND, read = tokens_BND.new_zeros((), dtype=torch.float32), tokens_BND, None
             if arm and arm.loss in READ_IN_THE_LAST_LAYER:
                 prefix_BPD = llava.prefix_embeddings(self.model, self.before_image, tokens_BND)
@@ -85,6 +87,14 @@ class Step(nn.Module):
                 parts["patch_loss"] = patch.detach()
                 loss = loss + mean.beta(arm, self.progress) * patch
             return loss, parts
+
+    def _features(self, batch: dict) -> torch.Tensor:
+        """The encoder's features (B, N, W): the batch's own, or what the encoder makes of its pixels."""
+        if "features" in batch:
+            return batch["features"]
+        tower = self.model.model.vision_tower.eval()
+        layers = cast(list[int], self.model.config.vision_feature_layer)
+        return on_demand.encode(tower, batch["pixels"], layers).float()
 
 
 def words_of(model: LlavaForConditionalGeneration) -> Words:

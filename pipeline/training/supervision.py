@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import UserError
 from pipeline.models.chat import encode_words
+from pipeline.patches.geometry import Geometry
 from pipeline.tables import dataset
 
 CONTENT_ROLES = ("head", "attribute", "compound")
@@ -101,14 +102,34 @@ def of_table(
 
 
 def check_grid(table: pa.Table, patch_count: int, folder: Path) -> None:
-    """Raise a `UserError` where patch words were made for another grid than the encoder's ``patch_count``."""
+    """Refuse patch words that were made for another grid or preprocessing than the encoder's.
+
+    Args:
+        table: of the dataset ``patch_words``.
+        patch_count: what the encoder makes of an image.
+        folder: of the dataset; the encoder's, where there is one, is ``models/encoder`` beside it.
+
+    Raises:
+        UserError: they do not fit.
+    """
+    mend = "run `dvc repro patch_words` to make it for this encoder"
     if table.num_rows:
         rows, columns = table["grid"][0].as_py()
         if rows * columns != patch_count:
             raise UserError(
                 f"{folder} was made for a {rows} x {columns} patch grid, but the encoder makes {patch_count} "
-                "patches: run `dvc repro patch_words` to make it for this encoder"
+                f"patches: {mend}"
             )
+    encoder = folder.parent / "models/encoder"
+    made_for = dataset.provenance(folder).inputs.get("geometry")
+    if made_for is None or not (encoder / "preprocessor_config.json").exists():
+        return
+    geometry = Geometry.from_encoder(encoder)
+    if geometry.digest() != made_for:
+        raise UserError(
+            f"{folder} was made for other preprocessing of images than {encoder} has now ({geometry}): its "
+            f"words lie on other patches; {mend}"
+        )
 
 
 def check_words(texts: Sequence[str], ids: Sequence[Sequence[int]], unknown: int | None) -> None:

@@ -27,6 +27,7 @@ from pipeline.params import ArmParams, ComputeParams, OptimisationParams
 from pipeline.training import optimiser, processes, resuming
 from pipeline.training.batches import Collator, Schedule, Shares, shares_of
 from pipeline.training.curves import Bar, Curve, check_reporters
+from pipeline.training.on_demand import OnDemand
 from pipeline.training.runtime import WORK, device
 from pipeline.training.step import Step
 
@@ -224,7 +225,8 @@ def train(
         ddp_find_unused_parameters=False,
         ddp_broadcast_buffers=False,
         remove_unused_columns=False,
-        dataloader_num_workers=0,
+        # Pictures take long to decode; cached features are there at once.
+        dataloader_num_workers=compute.loaders if isinstance(collator.features, OnDemand) else 0,
         dataloader_pin_memory=False,
         disable_tqdm=True,
     )
@@ -232,7 +234,7 @@ def train(
         model=step,
         args=arguments,
         train_dataset=Shares(collator, schedule, settings.batch_images, shares, settings.mean_over),
-        data_collator=lambda items: items[0],
+        data_collator=only,
         callbacks=callbacks,
         settings=settings,
     )
@@ -250,6 +252,11 @@ def train(
     if processes.rank() == 0:
         shutil.rmtree(work, ignore_errors=True)
     return weights
+
+
+def only(items: Sequence[dict]) -> dict:
+    """The item that a batch is."""
+    return items[0]
 
 
 def prepare_step(

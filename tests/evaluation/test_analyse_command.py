@@ -69,7 +69,7 @@ def checkpoint(tmp_path, small_llava):
 def test_it_is_what_the_stages_measure(data, checkpoint, small_llava):
     found = command.of_checkpoint(checkpoint, data, PARAMS)
     feature_tables.compute(data / "images", data, data / "models/encoder", [0, -1], data / "features")
-    kept = {split: feature_tables.load(data / "features", split) for split in ("validation", "test")}
+    kept = {split: feature_tables.load(data / "features", split, data) for split in ("validation", "test")}
     regions = {split: load_regions(data / "patch_words", kept[split], 2000) for split in kept}
     model, processor = small_llava
     expected = analyse(

@@ -43,6 +43,8 @@ def test_models_are_kept_after_both_stages_of_every_arm():
         ("pretrain", Machine(images=1), 160 + 2000 + 68 * 8 * 34 * 3 + 6 * 64 * 50),
         ("finetune", Machine(processes=2), 16 * 1010 + 3 * 516 * 8 * 34 * 3 + 6 * 3 * 512 * 50),
         ("finetune", Machine(2, sharded=True), 16 * 505 + 3 * 516 * 8 * 34 * 3 + 6 * 3 * 512 * 50),
+        # The encoder's 100 parameters, in float32.
+        ("finetune", Machine(2, cached=False), 16 * 1010 + 400 + 3 * 516 * 8 * 34 * 3 + 6 * 3 * 512 * 50),
         ("finetune", Machine(2, recompute=True), 16 * 1010 + 3 * 516 * 8 * (6 + 34) + 6 * 3 * 512 * 50),
     ],
 )

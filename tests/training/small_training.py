@@ -56,15 +56,17 @@ def made_data(tokenizer, supervised):
 def run(encoder: Path, language_model: Path, out: Path, words=(), callbacks=()) -> None:
     """Train on the CPU in float32 and write the model into ``out``, the curve beside it.
 
-    ``words``: "whole" trains the language model too; ``key=value`` sets a key of ``compute``.
+    ``words``: "whole" trains the language model too; ``data=FOLDER`` takes the features from there; another
+    ``key=value`` sets a key of ``compute``.
     """
     whole = "whole" in words
     given = dict(word.split("=") for word in words if "=" in word)
+    data = given.pop("data", None)
     compute = ComputeParams.model_validate({"runner": "threads", "workers": 1, "threads": 0} | given)
     from safetensors.torch import save_file
 
     from pipeline.models import llava
-    from pipeline.training import optimiser, processes, step, trainer
+    from pipeline.training import features, optimiser, processes, step, trainer
     from pipeline.training.stages import unfreeze
 
     trainer.device, trainer.LOG_EVERY, step.autocast = lambda: "cpu", 2, nullcontext
@@ -77,8 +79,11 @@ def run(encoder: Path, language_model: Path, out: Path, words=(), callbacks=()) 
     model.model.multi_modal_projector.requires_grad_(True)
     if whole:
         unfreeze(model)
+    held, *rest = made_data(tokenizer, not whole)
+    if data:
+        held = features.load(Path(data) / "features", "train", Path(data))
     weights = trainer.train(
-        model, trainer.Collator(*made_data(tokenizer, not whole)),
+        model, trainer.Collator(held, *rest),
         encode(tokenizer, [ChatFormat.of(tokenizer, IMAGE).before_image])[0],
         SETTINGS, None if whole else ALIGNED, out / "work", out / "curve.csv", 7, list(callbacks), compute,
     )  # fmt: skip

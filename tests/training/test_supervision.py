@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.patches.geometry import Geometry
 from pipeline.tables import dataset, schemas
 from pipeline.tables.dataset import Provenance
 from pipeline.training import supervision
@@ -86,6 +90,22 @@ def test_images_none_of_which_has_a_region_get_padding_alone(folder, words):
     assert weights.shape == (2, 1, 6)
     assert not weights.any()
     assert (ids == words.pad_token_id).all()
+
+
+def test_tables_of_other_preprocessing_on_the_same_grid_are_refused(tmp_path, words, encoder_folder):
+    """The same 4 x 4 patches, of a picture that is stretched rather than cropped."""
+    shutil.copytree(encoder_folder, tmp_path / "models/encoder")
+    table = schemas.from_rows("patch_words", [row("a", 0, RED_CUP, [1], [1.0], (4, 4))])
+    made_for = {"geometry": Geometry.from_encoder(encoder_folder).digest()}
+    dataset.write_part(tmp_path / "patch_words", 0, table, "patch_words", Provenance(inputs=made_for))
+    supervision.check_grid(table, 16, tmp_path / "patch_words")
+    path = tmp_path / "models/encoder/preprocessor_config.json"
+    stretched = {"do_center_crop": False, "size": {"height": 32, "width": 32}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | stretched))
+    with pytest.raises(
+        UserError, match=r"other preprocessing.*models/encoder.*stretch.*dvc repro patch_words"
+    ):
+        supervision.check_grid(table, 16, tmp_path / "patch_words")
 
 
 def test_tables_of_another_grid_are_refused_with_both_sizes_and_the_stage(folder, words):
