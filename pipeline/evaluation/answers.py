@@ -20,6 +20,7 @@ from pipeline.models.vocabulary import IMAGE
 from pipeline.params import EvaluateParams
 from pipeline.tables import schemas
 from pipeline.tables.metrics import Estimates
+from pipeline.training import processes
 
 TASKS = ("caption", "referring", "region", "question", "instruction")
 LONGEST_ANSWER = 64  # tokens; the longest caption of the scenes has about 50
@@ -39,7 +40,10 @@ class Reader:
     prefix_length: Callable[[str], int]
 
     def answer(self, images: Sequence[str], prompts: Sequence[str], batch: int) -> list[str]:
-        """The answer to each prompt (text between image and answer) about its image."""
+        """The answer to each prompt (text between image and answer) about its image.
+
+        Of processes that have joined, each answers a part, and all have the whole.
+        """
         tokens = answer_all(
             self.decoder,
             self.head,
@@ -49,8 +53,11 @@ class Reader:
             self.tokenizer.eos_token_id,
             LONGEST_ANSWER,
             batch,
+            processes.own_part(),
         )
-        return [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip() for row in tokens]
+        # A row is empty in every process but the one that answered it, if not there too.
+        whole = [max(rows, key=len) for rows in zip(*processes.gathered(tokens), strict=True)]
+        return [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip() for row in whole]
 
 
 def choose(rows: list[dict], most: int) -> list[dict]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from pipeline.params import Params
 from pipeline.tables import dataset
 from pipeline.tables.dataset import Provenance
 from pipeline.tables.metrics import Estimates, write_estimates
+from pipeline.training import processes
 from pipeline.training.runtime import DATA, Progress, move, prepare, publish
 from pipeline.training.stages import Run
 
@@ -35,25 +37,55 @@ def main() -> None:
     arm = parser.parse_args().arm
     params = parameters.load()
     params.arm(arm)  # there is such an arm
+    processes.launch(params.compute, "pipeline.evaluation.evaluate", sys.argv[1:])
     prepare(params.seed, params.compute.threads)
     run = Run(arm, params.seed)
     subjects = loading.load(params, DATA)
-    publish(lambda folder: evaluate(params, run, subjects, folder), DATA / "evaluation" / arm)
+    with processes.joined():
+        answered = answer(params, run, subjects)
+    if not processes.rank():
+        publish(lambda folder: evaluate(params, run, subjects, answered, folder), DATA / "evaluation" / arm)
 
 
-def evaluate(params: Params, run: Run, subjects: Subjects, folder: Path) -> Estimates:
+@dataclass(frozen=True)
+class Answered:
+    """An arm's ``predictions``."""
+
+    captions: pa.Table
+    """Of the caption examples alone, before fine-tuning."""
+    predictions: pa.Table
+    guesses: pa.Table
+    """Behind one featureless image."""
+
+
+def answer(params: Params, run: Run, subjects: Subjects) -> Answered:
+    """All that an arm answers; of several processes each answers a part, and all have the whole."""
+    with Progress(f"answers of {run.arm}", 3, quiet=bool(processes.rank())) as progress:
+        model, processor = llava.load(run.pretrained)
+        captions = captions_of(model, processor, subjects, params)
+        progress.advance()
+        model, processor = llava.load(run.finetuned)
+        move(model)
+        found = []
+        for blank in (None, loading.mean_image(subjects.features)):
+            reader = loading.image_reader(model, processor.tokenizer, subjects, blank)
+            found.append(predict(reader, subjects.rows, subjects.world, subjects.boxes, params.evaluate))
+            progress.advance()
+    return Answered(captions, *found)
+
+
+def evaluate(params: Params, run: Run, subjects: Subjects, answered: Answered, folder: Path) -> Estimates:
     """Write an arm's estimates, predictions and similarity maps; returns the estimates after fine-tuning."""
     settings, seed, made_from = params.evaluate, params.seed, Provenance(params.evaluate.digest())
 
     def keep(name: str, table: pa.Table, folder: Path) -> None:
         dataset.write_part(folder, 0, table, name, made_from)
 
-    with Progress(f"evaluate {run.arm}", 4) as progress, JavaScorers(settings.java) as java:
+    with Progress(f"evaluate {run.arm}", 3) as progress, JavaScorers(settings.java) as java:
         model, processor = llava.load(run.pretrained)
         found = loading.analysed(model, processor.tokenizer, subjects, settings, seed)
         curves = {"pretrained": found.curves}
-        captions = captions_of(model, processor, subjects, params)
-        described = measure(captions, subjects.world, java)
+        described = measure(answered.captions, subjects.world, java)
         write_estimates(folder / "pretrained.json", found.estimates | described.estimates(settings, seed))
         keep("similarity_maps", found.maps, folder / "similarity_maps")
         measures = pa.concat_tables([found.measures, measures_table(described.values)])
@@ -62,29 +94,20 @@ def evaluate(params: Params, run: Run, subjects: Subjects, folder: Path) -> Esti
         progress.advance()
 
         model, processor = llava.load(run.finetuned)
-        tokenizer = processor.tokenizer
-        found = loading.analysed(model, tokenizer, subjects, settings, seed)
+        found = loading.analysed(model, processor.tokenizer, subjects, settings, seed)
         keep("similarity_maps", found.maps, folder / "similarity_maps_finetuned")
         keep("patch_labels", found.labels, folder / "patch_labels_finetuned")
         write_curves(folder / "curves.json", curves | {"finetuned": found.curves})
         progress.advance()
 
-        move(model)
-        reader = loading.image_reader(model, tokenizer, subjects)
-        predictions = predict(reader, subjects.rows, subjects.world, subjects.boxes, settings)
-        keep("predictions", predictions, folder / "predictions")
-        scored = measure(predictions, subjects.world, java)
+        keep("predictions", answered.predictions, folder / "predictions")
+        scored = measure(answered.predictions, subjects.world, java)
         measures = pa.concat_tables([found.measures, measures_table(scored.values)])
         keep("measures", measures, folder / "measures")
         estimates = found.estimates | scored.estimates(settings, seed)
         write_estimates(folder / "metrics.json", estimates)
         (folder / "unmeasured.json").write_text(json.dumps(scored.unmeasured, indent=2) + "\n")
-        progress.advance()
-
-        blank = loading.mean_image(subjects.features)
-        blind = loading.image_reader(model, tokenizer, subjects, blank)
-        guesses = predict(blind, subjects.rows, subjects.world, subjects.boxes, settings)
-        guessed = measure(guesses, subjects.world, java).estimates(settings, seed)
+        guessed = measure(answered.guesses, subjects.world, java).estimates(settings, seed)
         write_estimates(folder / "no_image.json", guessed)
         progress.advance()
     return estimates

@@ -27,7 +27,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation import study_results
 from pipeline.evaluation import subjects as loading
 from pipeline.evaluation.answers import predict, summarise
-from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.evaluate import answer, evaluate
 from pipeline.evaluation.references import references
 from pipeline.params import Params
 from pipeline.tables import digests
@@ -154,7 +154,8 @@ def one(params: Params, run: Run) -> None:
     if not run.finetuned.exists():
         finetune(params, run, [TaskCurve(params, run)])
     subjects = loading.load(params, DATA)
-    publish(lambda folder: evaluate(params, run, subjects, folder), run.root / run.arm)
+    answered = answer(params, run, subjects)
+    publish(lambda folder: evaluate(params, run, subjects, answered, folder), run.root / run.arm)
 
 
 def floors(params: Params) -> dict[str, dict]:

@@ -51,6 +51,7 @@ def answer_all(
     eos: int,
     limit: int,
     batch: int,
+    part: tuple[int, int] = (0, 1),
 ) -> list[list[int]]:
     """Greedy answers to many prompts, each behind its own prefix, in the order of ``prompts``.
 
@@ -62,6 +63,8 @@ def answer_all(
         prefix_lengths: tokens of each row's prefix.
         prompts: token ids of each prompt, from after the image to where the answer starts.
         batch: most rows at a time.
+        part: (i, n): the i-th of every n batches alone, counted from 0; the other rows stay empty. Batches
+            are the same whatever n is, so n processes together answer what one does.
     """
     lengths = np.fromiter((len(prompt) for prompt in prompts), np.int64, len(prompts))
     answers: list[list[int]] = [[] for _ in prompts]
@@ -69,16 +72,20 @@ def answer_all(
     order = np.lexsort((lengths, prefix_lengths))
     keys = np.stack([prefix_lengths[order], lengths[order]], 1)
     starts = np.flatnonzero(np.r_[True, (np.diff(keys, axis=0) != 0).any(1)])
-    for first, last in zip(starts, np.r_[starts[1:], len(order)], strict=True):
-        for begin in range(first, last, batch):
-            rows = order[begin : min(begin + batch, last)]
-            with torch.inference_mode(), _precision(decoder.device):
-                prefix = prefixes(rows)
-                ids = torch.tensor([list(prompts[row]) for row in rows], device=prefix.device)
-                prompt = torch.cat([prefix, embed(ids).to(prefix.dtype)], dim=1)
-                found = greedy(decoder, head, prompt, eos, limit)
-            for row, tokens in zip(rows, found, strict=True):
-                answers[row] = tokens
+    batches = [
+        order[begin : min(begin + batch, last)]
+        for first, last in zip(starts, np.r_[starts[1:], len(order)], strict=True)
+        for begin in range(first, last, batch)
+    ]
+    own, count = part
+    for rows in batches[own::count]:
+        with torch.inference_mode(), _precision(decoder.device):
+            prefix = prefixes(rows)
+            ids = torch.tensor([list(prompts[row]) for row in rows], device=prefix.device)
+            prompt = torch.cat([prefix, embed(ids).to(prefix.dtype)], dim=1)
+            found = greedy(decoder, head, prompt, eos, limit)
+        for row, tokens in zip(rows, found, strict=True):
+            answers[row] = tokens
     return answers
 
 

@@ -56,7 +56,7 @@ class ComputeParams(Section):
         " the process itself.",
     )
     processes: Annotated[int, Field(ge=0)] = Field(
-        1, description="Of a training stage, started by torchrun; 0: one for each GPU."
+        1, description="Of training, and of the answers in evaluate, by torchrun; 0: one for each GPU."
     )
     sharding: Literal["none", "full"] = Field(
         "none",

@@ -1,4 +1,4 @@
-"""Training in several processes: who is who, how they are started, and a model sharded over them.
+"""Stages in several processes: who is who, how they are started, what they share out, and a sharded model.
 
 A stage that `compute.processes` gives several starts itself again under torchrun; one that was started by
 torchrun (on several machines, say) takes what it finds.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
 
 from pipeline.params import ComputeParams
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -56,6 +60,38 @@ def launch(compute: ComputeParams, module: str, arguments: Sequence[str]) -> Non
     command += [f"--nproc-per-node={wanted(compute)}", "-m", module, *arguments]
     sys.stdout.flush()
     os.execv(sys.executable, command)
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """A group of the processes that torchrun started, each with a GPU of its own where there are any.
+
+    For work that is shared out by `own_part` and put together by `gathered`. A process alone is no group.
+    """
+    if "LOCAL_RANK" not in os.environ:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def own_part() -> tuple[int, int]:
+    """(i, n): this process is the i-th of a group of n, counted from 0; (0, 1) without a group."""
+    return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+
+
+def gathered(mine: T) -> list[T]:
+    """What each process of the group has, in their order, in every one of them."""
+    if not distributed.is_initialized():
+        return [mine]
+    found: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(found, mine)
+    return found
 
 
 def shard(whole: nn.Module, layers: Sequence[nn.Module], device: str) -> None:

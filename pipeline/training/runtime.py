@@ -77,10 +77,10 @@ def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 class Progress:
-    """A progress bar in a terminal, a line every tenth of the way elsewhere."""
+    """A progress bar in a terminal, a line every tenth of the way elsewhere; ``quiet``: nothing at all."""
 
-    def __init__(self, title: str, total: int) -> None:
-        self._console = Console(stderr=True)
+    def __init__(self, title: str, total: int, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
         self._title, self._total, self._done = title, total, 0
         self._bar = RichProgress(
             TextColumn("{task.description}"),
