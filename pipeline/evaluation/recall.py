@@ -34,14 +34,18 @@ class Recalled:
     examples: list[str]
     pursuit: dict[str, tuple[np.ndarray, np.ndarray]]
     """By role (`ROLES`): which tokens have such words, and their recall, for each of them (., K)."""
+    positive: dict[str, tuple[np.ndarray, np.ndarray]]
+    """Pursuit that picks no word for being the token's opposite, as it does for most tokens that nothing has
+    aligned: without it they would be said to carry less than they do."""
     nearest: dict[str, tuple[np.ndarray, np.ndarray]]
     vocabulary: int
 
     def measures(self, k: int) -> Measures:
-        """Recall among the first ``k`` words of matching pursuit, of the nearest words, and by chance."""
+        """Recall among the first ``k`` words of both pursuits, of the nearest words, and by chance."""
         chance = np.full(len(self.examples), decomposition.chance_recall(k, self.vocabulary))
         return {
             "decomposition.recall": (self.examples, self.pursuit["all"][1][:, k - 1]),
+            "decomposition.positive": (self.examples, self.positive["all"][1][:, k - 1]),
             "decomposition.nearest": (self.examples, self.nearest["all"][1][:, k - 1]),
             "decomposition.chance": (self.examples, chance),
         }
@@ -74,6 +78,9 @@ def decompose(tokens_BND: torch.Tensor, words: Dictionary, tokenizer, regions: R
     longest = min(max(k, LONGEST), len(words))
     picked = {
         "pursuit": decomposition.matching_pursuit(tokens_TD, words.vectors_VD, longest).words_TK,
+        "positive": decomposition.matching_pursuit(
+            tokens_TD, words.vectors_VD, longest, positive=True
+        ).words_TK,
         "nearest": decomposition.nearest_words(tokens_TD, words.vectors_VD, longest),
     }
     recall: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {name: {} for name in picked}
@@ -91,4 +98,6 @@ def decompose(tokens_BND: torch.Tensor, words: Dictionary, tokenizer, regions: R
         for name, picked_TK in picked.items():
             recall[name][role] = having, decomposition.recall_by_k(picked_TK[having], padded)
     ids = regions.phrase_ids
-    return Recalled([ids[row] for row in rows], recall["pursuit"], recall["nearest"], len(words))
+    return Recalled(
+        [ids[row] for row in rows], recall["pursuit"], recall["positive"], recall["nearest"], len(words)
+    )

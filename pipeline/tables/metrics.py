@@ -67,6 +67,8 @@ METRICS = (
            "the same after the projector; lower is more compressed"),
     Metric("decomposition.recall", "Decomposition", "True words found by matching pursuit", "share", 1,
            "share of a patch's words among the K that matching pursuit picks"),
+    Metric("decomposition.positive", "Decomposition", "Found by pursuit of positive parts", "share", 0,
+           "the same share where a pick has to point the token's way, not against it"),
     Metric("decomposition.nearest", "Decomposition", "Found among the nearest words", "share", 0,
            "the same share for the K words of highest cosine"),
     Metric("decomposition.chance", "Decomposition", "Found by chance", "share", 0,

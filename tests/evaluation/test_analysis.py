@@ -81,7 +81,7 @@ def test_a_perfect_projector_has_it_all(model, tmp_path):
     for key in ("cosine", "top1", "top5", "mrr", "attribute_top1", "pointing", "miou"):
         assert found[f"alignment.{key}"].value == pytest.approx(1.0, abs=1e-5), key
         assert found[f"alignment.{key}"].n == 9
-    assert found["decomposition.recall"].value == 1.0
+    assert found["decomposition.recall"].value == found["decomposition.positive"].value == 1.0
     assert found["decomposition.chance"].value < 0.1
     # No patch has one word of a pair and not the other: there is no control, and nothing is claimed.
     assert "decomposition.noun_and_attribute" not in found
@@ -189,6 +189,18 @@ def test_words_of_the_wrong_region_are_found_wrong(model, tmp_path):
     for key in ("cosine", "top1", "attribute_top1", "pointing", "miou"):
         assert found[f"alignment.{key}"].value == pytest.approx(0.0, abs=1e-5), key
     assert found["decomposition.recall"].value == 0.0
+
+
+def test_tokens_that_are_the_opposite_of_their_words_are_told_from_those_that_carry_them(model, tmp_path):
+    made, tokenizer = model
+    opposite = np.tile(np.eye(16)[7], (2, 16, 1))
+    for place, phrase in enumerate(PHRASES):
+        opposite[:, PATCHES[phrase]] = -np.eye(16)[[2 * place, 2 * place + 1]].mean(0)
+    features = features_of(opposite)
+    regions = load_regions(made_regions(tmp_path / "patch_words", features.image_ids), features, 100)
+    found = analyse(made, tokenizer, features, regions, SETTINGS, 0).estimates
+    assert found["decomposition.recall"].value == 1.0
+    assert found["decomposition.positive"].value == 0.0
 
 
 def test_regions_are_those_of_the_features_images_and_no_more_than_asked(tmp_path):
