@@ -33,8 +33,8 @@ class Reader:
     decoder: PreTrainedModel
     head: torch.nn.Module
     tokenizer: PreTrainedTokenizerBase
-    ask: Callable[[str], str]
-    """What stands between image and answer for a prompt, such as `ChatFormat.prompt`."""
+    ask: Callable[[Sequence[str]], str]
+    """What stands between image and answer for what user and assistant said in turn: `ChatFormat.asked`."""
     prefixes: Callable[[Sequence[str]], torch.Tensor]
     """Prefix embeddings (B, P, D) of images by id; all of equal length."""
     prefix_length: Callable[[str], int]
@@ -73,10 +73,13 @@ def choose(rows: list[dict], most: int) -> list[dict]:
 def predict(
     reader: Reader, rows: list[dict], world: World, boxes: BoxFormat, settings: EvaluateParams
 ) -> pa.Table:
-    """Answer the examples and score them: the ``predictions`` table, in the order of ``rows``."""
+    """Answer the examples and score them: the ``predictions`` table, in the order of ``rows``.
+
+    The last answer of a conversation is asked for, behind its earlier turns as the dataset has them.
+    """
     said = reader.answer(
         [row["image_id"] for row in rows],
-        [reader.ask(row["prompt"]) for row in rows],
+        [reader.ask(row["texts"][:-1]) for row in rows],
         settings.batch_size,
     )
     return score(rows, said, world, boxes)

@@ -2,9 +2,10 @@
 
 Data, encoder, language model and features are those of ``dvc repro`` under the profile in ``params.yaml``,
 made once. A seed changes the projector's first weights and the order of the data, the same for all arms.
-Runs go side by side, one process each. Everything lies under ``data/study``, in a folder for what all arms
-share and in it one for each arm's own settings; what is there already is not run again. So a killed study
-goes on, and another arm or seed costs that arm or seed. `study_results` says what is made of the runs.
+Runs go side by side, one process each whatever ``compute.processes`` says, GPUs in turn. Everything lies
+under ``data/study``, in a folder for what all arms share and in it one for each arm's own settings; what is
+there already is not run again. So a killed study goes on, and another arm or seed costs that arm or seed.
+`study_results` says what is made of the runs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from queue import Queue
 
+import torch
 from transformers import AutoTokenizer, TrainerCallback
 
 from pipeline import params as parameters
@@ -108,7 +111,8 @@ def shared(params: Params) -> Path:
     """Folder of what depends on nothing that arms differ in: all settings but theirs, and the inputs."""
     weights = [DATA / name for name in ("models/encoder", "models/language_model")]
     settings = params.model_dump(mode="json", exclude={"profile", "compute", "report"})
-    del settings["train"]["arms"]
+    for name in ("arms", "cache_features"):  # the latter changes no result
+        del settings["train"][name]
     inputs = digests.of_value([digests.of_files(folder, "*.safetensors") for folder in weights])
     return DATA / "study" / digests.of_value([settings, inputs])
 
@@ -132,10 +136,24 @@ def side_by_side(missing: Sequence[Run], jobs: int) -> None:
     at_once = max(1, min(len(missing), jobs))
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // at_once))}
 
+    gpus = [str(gpu) for gpu in range(torch.cuda.device_count())]
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        gpus = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
+    free: Queue[str] = Queue()
+    for job in range(at_once):
+        free.put(gpus[job % len(gpus)] if gpus else "")
+
     def start(run: Run) -> int:
         command = [sys.executable, "-m", "pipeline.evaluation.study"]
         which = ["--arm", run.arm, "--seed", str(run.seed)]
-        return subprocess.run([*command, *which], env=os.environ | threads, check=False).returncode
+        gpu = free.get()
+        try:
+            device = {"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}
+            return subprocess.run(
+                [*command, *which], env=os.environ | threads | device, check=False
+            ).returncode
+        finally:
+            free.put(gpu)
 
     with ThreadPoolExecutor(at_once) as pool:
         ended = list(pool.map(start, missing))

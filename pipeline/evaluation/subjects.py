@@ -102,7 +102,7 @@ def image_reader(
         return llava.prefix_embeddings(model, before, llava.project(model, features.to(model.device)))
 
     decoder = llava.decoder_of(model)
-    return Reader(decoder, model.lm_head, tokenizer, chat.prompt, prefixes, lambda image: length)
+    return Reader(decoder, model.lm_head, tokenizer, chat.asked, prefixes, lambda image: length)
 
 
 def mean_image(features: ImageFeatures, most: int = 500) -> torch.Tensor:
@@ -122,7 +122,7 @@ def text_reader(decoder, tokenizer, subjects: Subjects, data: Path, seed: int) -
         return embed(torch.tensor([ids[image] for image in wanted], device=decoder.device))
 
     inner, head = decoder.get_decoder(), decoder.lm_head
-    return Reader(inner, head, tokenizer, chat.prompt, prefixes, lambda image: len(ids[image]))
+    return Reader(inner, head, tokenizer, chat.asked, prefixes, lambda image: len(ids[image]))
 
 
 def _by_image(folder: Path, wanted: set[str]) -> dict[str, list[dict]]:

@@ -80,6 +80,17 @@ class ChatFormat:
         """What stands between the image and the assistant's answer."""
         return f"{self.before_user}{user}{self.before_assistant}"
 
+    def asked(self, texts: Sequence[str]) -> str:
+        """What stands between the image and the answer to a user's last text, behind earlier turns if any.
+
+        Args:
+            texts: what user and assistant said in turn, the user first and last.
+
+        Raises:
+            UserError: there are several turns and the template does not put them one after the other.
+        """
+        return "".join(self.dialogue([*texts, ""])[:-1])
+
     def caption_prompt(self) -> str:
         """What stands between image and caption in pre-training: the assistant's opening, no question."""
         return self.before_assistant

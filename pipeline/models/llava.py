@@ -127,6 +127,21 @@ def project(model: LlavaForConditionalGeneration, features_BNW: torch.Tensor) ->
     return adapters.of(model).project(model, features_BNW)
 
 
+def halve_frozen(model: LlavaForConditionalGeneration, dtype: torch.dtype) -> bool:
+    """Hold the language model's weights in ``dtype`` where none of them is trained; whether they were.
+
+    Buffers stay as they are: rotary frequencies need their precision. So does the encoder, whose features are
+    those that a cache would hold.
+    """
+    parts = [model.model.language_model, model.lm_head]
+    weights = [value for part in parts for value in part.parameters()]
+    if any(value.requires_grad for value in weights):
+        return False
+    for value in weights:
+        value.data = value.data.to(dtype)
+    return True
+
+
 def decoder_of(model: LlavaForConditionalGeneration) -> PreTrainedModel:
     """The language model without its head."""
     return model.model.language_model

@@ -49,10 +49,13 @@ def read_prefix(decoder: PreTrainedModel, prefix_BPD: torch.Tensor) -> Cache | U
 
 
 def read_prefix_states(
-    decoder: PreTrainedModel, prefix_BPD: torch.Tensor
+    decoder: PreTrainedModel, prefix_BPD: torch.Tensor, share: bool = True
 ) -> tuple[Cache | Unshared, torch.Tensor]:
-    """As `read_prefix`, and the prefix's hidden states (B, P, D) in the last layer, after its norm."""
-    if not shares(decoder):
+    """As `read_prefix`, and the prefix's hidden states (B, P, D) in the last layer, after its norm.
+
+    Without ``share`` no keys and values are kept, as layers that are recomputed, sharded or compiled want it.
+    """
+    if not (share and shares(decoder)):
         states = decoder(inputs_embeds=prefix_BPD, use_cache=False).last_hidden_state
         return Unshared(prefix_BPD), states
     cache = DynamicCache(config=decoder.config)

@@ -21,8 +21,8 @@ from transformers import (
 
 from pipeline.errors import UserError
 from pipeline.models import encoder as encoders
+from pipeline.models import first_weights, llava
 from pipeline.models import language_model as language_models
-from pipeline.models import llava
 from pipeline.params import ProjectorParams
 
 
@@ -55,9 +55,8 @@ def assemble(
 ) -> tuple[LlavaForConditionalGeneration, PreTrainedTokenizerBase]:
     """As `llava.assemble`, but of the language model only the words: its decoder has no layers.
 
-    The projector starts from the weights that it has in `llava.assemble` with this seed. They follow from
-    one stream of random numbers that the whole model takes part in, so the whole model is filled once with
-    random numbers and dropped again; nothing of the language model is read.
+    The projector starts from the weights that it has in `llava.assemble` with this seed (`first_weights`).
+    Nothing of the language model but its words is read or held.
 
     Returns:
         The model, which can project and look up words but not read them, and the tokenizer.
@@ -70,8 +69,9 @@ def assemble(
     text = AutoConfig.from_pretrained(language_model)
     text.vocab_size = max(len(tokenizer), len(table_VD))
     config = llava.configure(tower.config, text, tokenizer, projector)
-    torch.manual_seed(seed)
-    first = LlavaForConditionalGeneration(config).model.multi_modal_projector.state_dict()
+    first = first_weights.of_part(
+        lambda: LlavaForConditionalGeneration(config), "model.multi_modal_projector", seed
+    )
     bare_text, bare_vision = copy.deepcopy(text), copy.deepcopy(tower.config)
     bare_text.num_hidden_layers = bare_vision.num_hidden_layers = 0
     bare_text.tie_word_embeddings = True

@@ -124,7 +124,9 @@ class Shares(Dataset):
             int((learned > 0).sum() if self.mean_over == "turns" else learned.sum())
         )
         if self.collator.supervision is not None:
-            regions = self.collator.supervision.regions(np.asarray([image for image, _ in places]))
+            images = np.asarray([image for image, _ in places])
+            regions = self.collator.supervision.regions(images)
+            batch["step_words"] = torch.from_numpy(self.collator.supervision.words(images))
             batch["region_share"] = torch.tensor(
                 regions[here].sum() / max(regions.sum(), 1), dtype=torch.float32
             )

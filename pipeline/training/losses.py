@@ -23,8 +23,8 @@ def pool_regions(tokens_BND: torch.Tensor, weights_BRN: torch.Tensor) -> torch.T
 
 def pool_words(embeddings_VD: torch.Tensor, ids_BRK: torch.Tensor, pad: int) -> torch.Tensor:
     """w (B, R, D): the mean input embedding of the tokens of each region's words; ``pad`` marks no token."""
-    present = (ids_BRK != pad).unsqueeze(-1).to(embeddings_VD.dtype)
-    summed = (F.embedding(ids_BRK, embeddings_VD) * present).sum(-2)
+    present = (ids_BRK != pad).unsqueeze(-1).float()
+    summed = (F.embedding(ids_BRK, embeddings_VD).float() * present).sum(-2)
     return summed / present.sum(-2).clamp_min(1)
 
 

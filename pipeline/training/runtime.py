@@ -57,6 +57,11 @@ def has_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
+def frozen_dtype() -> torch.dtype:
+    """What frozen language models are held in: bfloat16 on a GPU, where products are in it anyway."""
+    return torch.bfloat16 if device() == "cuda" and has_bfloat16() else torch.float32
+
+
 def publish(build: Callable[[Path], object], target: Path) -> None:
     """Make a folder in the work area and move it to ``target`` only when it is whole.
 

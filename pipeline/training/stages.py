@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from transformers import LlavaForConditionalGeneration, TrainerCallback
 
 from pipeline import params as parameters
@@ -25,7 +26,7 @@ from pipeline.training import checkpoint, processes, supervision, text
 from pipeline.training import features as feature_tables
 from pipeline.training.batches import Collator
 from pipeline.training.features import ImageFeatures
-from pipeline.training.runtime import DATA, WORK, prepare, publish
+from pipeline.training.runtime import DATA, WORK, frozen_dtype, prepare, publish
 from pipeline.training.supervision import PatchSupervision
 from pipeline.training.trainer import train
 
@@ -90,7 +91,8 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     """Train the projector on captions, and on patch words where the arm has them; the rest stays frozen.
 
     Without captions the language model's words are read first and the rest of it in the end, for the
-    checkpoint, which is the same standard folder.
+    checkpoint, which is the same standard folder. A language model that was trained behind in half precision
+    is read again in the end as well.
     """
     arm, settings = params.arm(run.arm), params.train.pretrain
     parts = DATA / "models/encoder", DATA / "models/language_model", params.train.projector, run.seed
@@ -115,6 +117,9 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     )
     model.requires_grad_(False)
     model.model.multi_modal_projector.requires_grad_(True)
+    whole = arm.captions and frozen_dtype() == torch.float32
+    if not whole:
+        llava.halve_frozen(model, frozen_dtype())
     before = encode(tokenizer, [chat.before_image])[0]
     read = [DATA / name for name in ("models/encoder", "models/language_model", "captions", "patch_words")]
     weights = train(
@@ -122,8 +127,8 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
         run.work("pretrain", params, read), run.curve("pretrain"), run.seed, list(callbacks),
         params.compute, params.train.report_to,
     )  # fmt: skip
-    if not arm.captions:
-        trained = model.model.multi_modal_projector.state_dict()
+    if not whole and processes.rank() == 0:
+        trained = projector_of(model.state_dict() if weights is None else weights)
         model, processor = llava.assemble(*parts)
         model.model.multi_modal_projector.load_state_dict(trained)
         weights = None
@@ -145,6 +150,12 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
         ),
         run.pretrained,
     )
+
+
+def projector_of(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The projector's weights among a model's, on the CPU, by the names that the projector has for them."""
+    lead = "model.multi_modal_projector."
+    return {name.removeprefix(lead): value.cpu() for name, value in weights.items() if name.startswith(lead)}
 
 
 def patch_words(arm: ArmParams, features: ImageFeatures, tokenizer) -> PatchSupervision:

@@ -7,6 +7,7 @@ Shapes: B images, N vision tokens, D width of the language model, T turns an ima
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -71,7 +72,9 @@ class Step(nn.Module):
             loss, seen_BND, read = tokens_BND.new_zeros((), dtype=torch.float32), tokens_BND, None
             if arm and arm.loss in READ_IN_THE_LAST_LAYER:
                 prefix_BPD = llava.prefix_embeddings(self.model, self.before_image, tokens_BND)
-                read, states_BPD = read_prefix_states(llava.decoder_of(self.model), prefix_BPD)
+                read, states_BPD = read_prefix_states(
+                    llava.decoder_of(self.model), prefix_BPD, self.share_prefix
+                )
                 seen_BND = states_BPD[:, len(self.before_image) :]
             if arm is None or arm.captions:
                 loss = caption_loss(
@@ -79,9 +82,8 @@ class Step(nn.Module):
                 )
                 parts["caption_loss"] = loss.detach()
             if arm:
-                patch = mean.patch_loss(
-                    arm, seen_BND, batch["region_weights"], batch["region_words"], words_of(self.model)
-                )
+                words = replace(words_of(self.model), others_UK=batch.get("step_words"))
+                patch = mean.patch_loss(arm, seen_BND, batch["region_weights"], batch["region_words"], words)
                 if "region_share" in batch:
                     patch = patch * batch["region_share"]
                 parts["patch_loss"] = patch.detach()

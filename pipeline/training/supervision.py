@@ -40,6 +40,11 @@ class PatchSupervision:
         """Regions of each of some images."""
         return self.firsts[images + 1] - self.firsts[images]
 
+    def words(self, images: np.ndarray) -> np.ndarray:
+        """Word ids (regions, K) of all regions of some images, an image after the other."""
+        rows = [np.arange(self.firsts[image], self.firsts[image + 1]) for image in images]
+        return self.word_ids[np.concatenate(rows)]
+
     def batch(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights (B, R, N) float32 and word ids (B, R, K) of images; those without regions are zero."""
         firsts, lasts = self.firsts[images], self.firsts[images + 1]

@@ -38,10 +38,10 @@ CAPTIONS = {"i0": ["a red cup and a blue star"], "i1": ["a green box"]}
 WORLD = World({"i0": (64, 64), "i1": (64, 64)}, CAPTIONS, OBJECTS)
 
 
-def example(task, image, prompt, reference, kind=None, box=None, number=0):
+def example(task, image, prompt, reference, kind=None, box=None, number=0, earlier=()):
     return {
         "conversation_id": f"{image}/{task}{number}", "image_id": image, "task": task, "kind": kind,
-        "prompt": prompt, "reference": reference, "box": box,
+        "prompt": prompt, "reference": reference, "box": box, "texts": [*earlier, prompt, reference],
     }  # fmt: skip
 
 
@@ -179,7 +179,9 @@ def made_subjects():
 
 
 def asked(reader, rows):
-    return reader.answer([row["image_id"] for row in rows], [reader.ask(row["prompt"]) for row in rows], 3)
+    return reader.answer(
+        [row["image_id"] for row in rows], [reader.ask(row["texts"][:-1]) for row in rows], 3
+    )
 
 
 def decided(model):
@@ -226,10 +228,13 @@ def test_a_text_reader_answers_behind_the_scene_in_words(language_model_folder, 
                "blue star <b08> <b08> <b15> <b15>; red cup <b00> <b00> <b07> <b07>"},
         "i1": {"green box <b00> <b00> <b15> <b15>"},
     }  # fmt: skip
-    for row, said in zip(ROWS, asked(reader, ROWS), strict=True):
+    later = example("question", "i1", "and the cup ?", "none", earlier=("how many ?", "two"))
+    rows = [*ROWS, later]
+    for row, said in zip(rows, asked(reader, rows), strict=True):
         possible = set()
+        before = "<user>how many ?<assistant>two</s>" if row is later else ""
         for scene in scenes[row["image_id"]]:
-            text = f"<s>{scene}<user>{row['prompt']}<assistant>"
+            text = f"<s>{scene}{before}<user>{row['prompt']}<assistant>"
             ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
             out = model.generate(input_ids=ids, max_new_tokens=64, do_sample=False)[0, ids.shape[1] :]
             possible.add(tokenizer.decode(out, skip_special_tokens=True).strip())

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+import resource
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
 
 from pipeline.errors import UserError
-from pipeline.models import llava, word_table
+from pipeline.models import first_weights, llava, word_table
 from pipeline.params import ProjectorParams
 
 PROJECTOR = ProjectorParams(kind="mlp", feature_layers=[0, -1])
 
 
-def test_words_and_projector_are_those_of_the_whole_model(encoder_folder, language_model_folder):
+@pytest.mark.parametrize("piece", [32, first_weights.PIECE])
+def test_words_and_projector_are_those_of_the_whole_model(
+    encoder_folder, language_model_folder, monkeypatch, piece
+):
+    monkeypatch.setattr(first_weights, "PIECE", piece)
     whole, processor = llava.assemble(encoder_folder, language_model_folder, PROJECTOR, seed=5)
     bare, tokenizer = word_table.assemble(encoder_folder, language_model_folder, PROJECTOR, seed=5)
     assert torch.equal(bare.get_input_embeddings().weight, whole.get_input_embeddings().weight)
@@ -26,6 +37,28 @@ def test_words_and_projector_are_those_of_the_whole_model(encoder_folder, langua
     assert len(bare.model.language_model.layers) == 0
     features = torch.randn(2, 16, 32)
     torch.testing.assert_close(llava.project(bare, features), llava.project(whole, features))
+
+
+def test_first_weights_take_no_memory_for_the_rest(monkeypatch):
+    """A language model of a billion weights, of which none is allocated or drawn."""
+    drawn = []
+    monkeypatch.setattr(
+        first_weights, "_spend", lambda func, tensor, args, kwargs: drawn.append(tensor.numel())
+    )
+    vision = CLIPVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    text = LlamaConfig(hidden_size=4096, intermediate_size=11008, num_hidden_layers=5, vocab_size=32000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = first_weights.of_part(
+        lambda: LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text)),
+        "model.multi_modal_projector", 1,
+    )  # fmt: skip
+    assert sum(drawn) > 1e9
+    assert found["linear_2.weight"].shape == (4096, 4096) and found["linear_2.weight"].std() > 0
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1e6
+    )  # KiB; the weights would take 4 GB
 
 
 def test_no_layer_of_the_language_model_is_read(encoder_folder, language_model_folder, tmp_path):

@@ -17,7 +17,7 @@ from pipeline.models.vocabulary import IMAGE
 from pipeline.params import ArmParams, ProjectorParams
 from pipeline.training import resuming, trainer
 from pipeline.training import step as steps
-from pipeline.training.batches import Collator
+from pipeline.training.batches import Collator, Schedule, Shares
 from pipeline.training.stages import unfreeze
 
 
@@ -281,3 +281,71 @@ def test_the_patch_loss_can_be_kept_on_in_fine_tuning(make):
     _, with_it = make(loss=kept, whole=True, name="kept")
     _, without = make(loss=None, supervised=False, whole=True, name="without")
     assert any("multi_modal_projector" in name for name in changed(with_it, without))
+
+
+@pytest.mark.parametrize("loss", ["cosine", "contrastive", "vocabulary", "logit_lens"])
+def test_a_patch_loss_does_not_depend_on_how_a_step_is_shared_out(small_llava, loss):
+    """Of two shares, each with other words: negatives are those of the whole step."""
+    model, processor = small_llava
+    collator = Collator(*made_data(processor.tokenizer, True))
+    before = encode(processor.tokenizer, [ChatFormat.of(processor.tokenizer, IMAGE).before_image])[0]
+    step = steps.Step(model, before, ArmParams(loss=loss, beta=3.0), "tokens")
+    schedule = Schedule(np.array([0, 1, 2, 3]))
+    whole, shared = (Shares(collator, schedule, 4, count, "tokens") for count in (1, 4))
+    alone = [step.patch_loss and step(collator([(k, k)]))[1]["patch_loss"] for k in range(4)]
+    found = [step(shared[k])[1]["patch_loss"] for k in range(4)]
+    torch.testing.assert_close(sum(found), step(whole[0])[1]["patch_loss"])
+    if loss == "contrastive":
+        assert sum(alone) == 0 < sum(found)  # an image alone has no negatives
+
+
+def test_hidden_states_at_vision_tokens_are_the_same_where_layers_are_computed_again(small_llava):
+    """``logit_lens`` with ``compute.recompute``: loss and gradients as without."""
+    model, processor = small_llava
+    model.train()
+    batch = Collator(*made_data(processor.tokenizer, True))([(0, 0), (1, 1)])
+    before = encode(processor.tokenizer, [ChatFormat.of(processor.tokenizer, IMAGE).before_image])[0]
+    projector = model.model.multi_modal_projector
+    model.requires_grad_(False)
+    projector.requires_grad_(True)
+
+    def found(**compute):
+        arm, settings = ArmParams(loss="logit_lens", beta=3.0), trainer.ALONE.model_copy(update=compute)
+        loss, parts = trainer.prepare_step(model, before, SETTINGS, arm, settings)(batch)
+        return [loss.detach(), *parts.values(), *torch.autograd.grad(loss, projector.parameters())]
+
+    for one, two in zip(found(), found(recompute=True), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["cosine", "contrastive", "vocabulary", "logit_lens"])
+def test_a_frozen_language_model_in_half_precision_gives_nearly_the_same(small_llava, loss, monkeypatch):
+    """Of what a GPU does: the language model held in bfloat16, products in it, the projector in float32."""
+    monkeypatch.setattr(steps, "autocast", lambda: torch.autocast("cpu", torch.bfloat16))
+    model, processor = small_llava
+    model.requires_grad_(False)
+    projector = model.model.multi_modal_projector.requires_grad_(True)
+    batch = Collator(*made_data(processor.tokenizer, True))([(0, 0), (1, 1)])
+    before = encode(processor.tokenizer, [ChatFormat.of(processor.tokenizer, IMAGE).before_image])[0]
+    step = steps.Step(model, before, ArmParams(loss=loss, beta=3.0), "tokens")
+
+    def found():
+        value, _ = step(batch)
+        return value.detach(), torch.autograd.grad(value, projector.linear_2.weight)[0]
+
+    (one, slope), _ = found(), llava.halve_frozen(model, torch.bfloat16)
+    dtypes = {name.split(".")[1]: value.dtype for name, value in model.named_parameters()}
+    assert dtypes["language_model"] == dtypes["weight"] == torch.bfloat16  # lm_head.weight
+    assert dtypes["multi_modal_projector"] == dtypes["vision_tower"] == torch.float32
+    assert all(value.dtype != torch.bfloat16 for value in model.buffers())
+    other, other_slope = found()
+    torch.testing.assert_close(other, one, rtol=0.02, atol=0.02)
+    assert other_slope.dtype == torch.float32
+    assert torch.cosine_similarity(slope.flatten(), other_slope.flatten(), dim=0) > 0.98
+
+
+def test_a_language_model_that_is_trained_keeps_its_precision(small_llava):
+    model, _ = small_llava
+    unfreeze(model)
+    assert not llava.halve_frozen(model, torch.bfloat16)
+    assert {value.dtype for value in model.parameters()} == {torch.float32}

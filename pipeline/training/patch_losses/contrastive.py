@@ -3,7 +3,7 @@
 SEA: Yin et al., "SEA: Supervised Embedding Alignment for Token-Level Visual-Textual Integration in MLLMs",
 arXiv 2408.11813. Here labels come from patch-word tables instead of a CLIP model's guesses, and one
 direction is used, vision to words. Rows with the same words are one candidate, never each other's negatives.
-In several processes the batch is that of one process.
+The batch is the whole step's, however it is shared out to processes and micro-batches.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ TEMPERATURE = 0.07
 
 def losses(vectors_MD: torch.Tensor, ids_MK: torch.Tensor, words: Words) -> torch.Tensor:
     """Cross-entropy of softmax(cos(v, w_u) / 0.07) over the batch's distinct words u."""
+    step_UK = ids_MK if words.others_UK is None else torch.cat([ids_MK, words.others_UK])
     # Sorted: words in another order have the same mean.
-    distinct_UK, own_M = ids_MK.sort(-1).values.unique(dim=0, return_inverse=True)
+    distinct_UK, own_U = step_UK.sort(-1).values.unique(dim=0, return_inverse=True)
+    own_M = own_U[: len(ids_MK)]
     w_UD = F.normalize(words.vectors(distinct_UK).float(), dim=-1)
     scores_MU = F.normalize(vectors_MD.float(), dim=-1) @ w_UD.t() / TEMPERATURE
     return F.cross_entropy(scores_MU, own_M, reduction="none")

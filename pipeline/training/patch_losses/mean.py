@@ -6,6 +6,8 @@ width.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from pipeline.params import ArmParams
@@ -39,7 +41,7 @@ def patch_loss(
     if arm.dimensions < 1:
         kept = dimensions(tokens_BND.shape[-1], arm.dimensions, tokens_BND.device)
         tokens_BND = tokens_BND[..., kept]
-        words = Words(words.embeddings_VD[:, kept], words.head_VD, words.pad)
+        words = replace(words, embeddings_VD=words.embeddings_VD[:, kept])
     if arm.apply_to == "tokens":
         share_BRN = weights_BRN / weights_BRN.sum(-1, keepdim=True).clamp_min(1e-6)
         image, region, token = (share_BRN * present_BR.unsqueeze(-1)).nonzero(as_tuple=True)

@@ -23,6 +23,8 @@ class Words:
     embeddings_VD: torch.Tensor
     head_VD: torch.Tensor
     pad: int
+    others_UK: torch.Tensor | None = None
+    """Tokens of the words of the whole step's regions, where what a loss is given is a share of them."""
 
     def vectors(self, ids_MK: torch.Tensor) -> torch.Tensor:
         """w (M, D): the mean input embedding of each row's tokens."""
