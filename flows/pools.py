@@ -1,4 +1,4 @@
-"""Work pools, automations, and runs whose process has gone without saying so."""
+"""Work pools, automations, schedules, and runs whose process has gone without saying so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -40,6 +40,24 @@ def create_automations(url: str) -> None:
     """Create the automations that do not exist yet."""
     with _client(url) as client:
         automations.create(client)
+
+
+@contextmanager
+def schedules_kept(url: str) -> Iterator[None]:
+    """Deploying replaces a deployment's schedules: what was switched on or added in the pages stays so."""
+    with _client(url) as client:
+        before = {deployment.id: deployment.schedules for deployment in client.read_deployments()}
+        yield
+        for deployment in client.read_deployments():
+            deployed = {schedule.slug: schedule for schedule in deployment.schedules if schedule.slug}
+            for old in before.get(deployment.id, []):
+                if old.slug not in deployed:
+                    again = DeploymentScheduleCreate(
+                        schedule=old.schedule, active=old.active, parameters=old.parameters, slug=old.slug
+                    )
+                    client.create_deployment_schedules(deployment.id, [again])
+                elif old.active:
+                    client.update_deployment_schedule(deployment.id, deployed[old.slug].id, active=True)
 
 
 def mark_crashed(url: str, project: Path) -> str:

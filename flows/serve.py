@@ -25,7 +25,7 @@ from typing import IO
 import httpx
 
 from flows import PROJECT, automations, environment, processes, server
-from flows.pools import POOLS, create_automations, create_pools, mark_crashed
+from flows.pools import POOLS, create_automations, create_pools, mark_crashed, schedules_kept
 from flows.results import FILES_VARIABLE, REPORT
 from pipeline.console import run_command
 from pipeline.errors import UserError
@@ -49,7 +49,8 @@ def serve(home: Path, pools: tuple[str, ...]) -> None:
         workers = {pool: _start_worker(pool, variables, home) for pool in pools}
         stack.callback(_end_workers, workers)
         if POOLS[0] in pools:
-            _deploy(variables, home)  # while the workers start
+            with schedules_kept(url):
+                _deploy(variables, home)  # while the workers start
             create_automations(url)
         pages = url.removesuffix("/api")
         print(

@@ -62,26 +62,21 @@ def take(url: str, out: Path) -> None:
         pages.open_form("rebuild")
         pages.choose("Annotation source", SOURCE)
         pages.fill("Seed", "-3")
-        pages.press_submit()
-        pages.wait_for(ui_browser.REFUSED)
+        pages.submit_in_vain()
         pages.picture(out / "prefect-refused.png")
         page.reload()
         pages.choose("Annotation source", SOURCE)
         pages.choose("Stages", "patch_words")
         page.evaluate("window.scrollTo(0, 0)")
         pages.picture(out / "prefect-form.png")
-        pages.submit()
-        run = api.latest("rebuild")
-        assert run != before
+        run = pages.submit()
         ui_workspace.until(lambda: ended(api, run), seconds=1800)
         assert api.state(run)["type"] == "COMPLETED", api.log(run)
-        pages.open_run(before)  # the whole pipeline
-        pages.wait_for("Completed", exact=True)
+        pages.open_run(before, "Completed")  # the whole pipeline
         page.wait_for_timeout(DRAWING)
         pages.picture(out / "prefect-run.png")
         for key in ("results", "tables", "overlay-1"):
-            pages.open_artifact(api.artifact(before, key))
-            pages.wait_for(key)
+            pages.open_artifact(api.artifact(before, key), key)
             pages.picture(out / f"prefect-{key}.png")
 
 

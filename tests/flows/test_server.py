@@ -76,5 +76,5 @@ def test_the_server_answers_on_the_loopback_with_its_state_in_the_project(prefec
     home = Path(os.environ["PREFECT_HOME"])
     assert (home / "prefect.db").exists()
     assert server.start(home) == prefect_server  # at once: it runs
-    with urllib.request.urlopen(f"{prefect_server}/admin/version", timeout=5) as answer:
+    with urllib.request.urlopen(f"{prefect_server}/admin/version", timeout=120) as answer:
         assert json.load(answer) == __import__("prefect").__version__

@@ -11,12 +11,36 @@ import psutil
 import pytest
 import ui_workspace
 
+from flows import pools
+
 
 @pytest.mark.parametrize(
     "wrong", [{"annotation_source": "nobody"}, {"samples": 0}, {"stages": ["nothing"]}, {"seed": "seven"}]
 )
 def test_a_bad_value_is_refused_before_a_run_starts(api, wrong):
     assert re.match("409 .*Validation failed|422", api.refused("rebuild", **wrong))
+
+
+def test_the_nightly_rebuild_is_off_and_planned_once_it_is_switched_on(api):
+    assert not api.scheduled("rebuild")
+    [nightly] = api.schedules("rebuild")
+    api.call(f"{api.path('rebuild')}/schedules/{nightly['id']}", {"active": True}, "PATCH")
+    # Plans are made by a service of the server, which says nothing here should it fail.
+    ui_workspace.until(lambda: api.scheduled("rebuild"))
+    assert {run["expected_start_time"][11:16] for run in api.scheduled("rebuild")} == {"03:00"}
+
+    added = {"schedule": {"interval": 864000}, "active": False, "parameters": {"seed": 3}}
+    api.call(f"{api.path('rebuild')}/schedules", [added])
+    with pools.schedules_kept(api.url):  # as when `make serve` starts again, and deploys again
+        deployed = {"schedule": nightly["schedule"], "active": False, "slug": nightly["slug"]}
+        api.call(api.path("rebuild"), {"schedules": [deployed]}, "PATCH")
+        assert len(api.schedules("rebuild")) == 1
+    kept = {schedule["slug"]: schedule for schedule in api.schedules("rebuild")}
+    assert kept["nightly"]["active"] and not kept[None]["active"]
+    assert kept[None]["parameters"] == {"seed": 3}
+
+    api.call(api.path("rebuild"), {"schedules": [deployed]}, "PATCH")
+    ui_workspace.until(lambda: not api.scheduled("rebuild"))
 
 
 def worker_of(workspace, pool: str) -> psutil.Process:

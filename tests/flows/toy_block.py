@@ -64,5 +64,5 @@ class ToyBlock:
         if how == "killed":
             os._exit(9)
         if how == "slow":
-            time.sleep(60)
+            time.sleep(600)
         return 6 if how == "loses a row" else 8  # "doubles a row"

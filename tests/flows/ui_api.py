@@ -19,7 +19,7 @@ class Api:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def call(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+    def call(self, path: str, body: Any = None, method: str | None = None) -> Any:
         """The answer's JSON; POST if there is a body. Asked again while the server is too busy (503)."""
         began = time.monotonic()
         while True:
@@ -30,14 +30,14 @@ class Api:
                     raise
                 time.sleep(0.5)
 
-    def _call(self, path: str, body: dict[str, Any] | None, method: str | None) -> Any:
+    def _call(self, path: str, body: Any, method: str | None) -> Any:
         request = urllib.request.Request(
             self.url + path,
             None if body is None else json.dumps(body).encode(),
             {"content-type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.loads(answer.read() or b"null")
 
     def deployment(self, name: str) -> str:
@@ -104,6 +104,20 @@ class Api:
         """What the run has logged."""
         body = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
         return "\n".join(line["message"] for line in self.call("/logs/filter", body))
+
+    def path(self, name: str) -> str:
+        """Where the deployment is."""
+        return f"/deployments/{self.deployment(name)}"
+
+    def schedules(self, name: str) -> list[dict[str, Any]]:
+        """The schedules of a deployment."""
+        return list(self.call(self.path(name))["schedules"])
+
+    def scheduled(self, name: str) -> list[dict[str, Any]]:
+        """The runs that the server has planned by the schedule of a deployment."""
+        runs = {"state": {"type": {"any_": ["SCHEDULED"]}}}
+        body = {"deployments": {"name": {"any_": [name]}}, "flow_runs": runs}
+        return [run for run in self.call("/flow_runs/filter", body) if run["auto_scheduled"]]
 
     def enable(self, automation: str) -> None:
         """Switch an automation on."""

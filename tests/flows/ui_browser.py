@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, Response, sync_playwright
+from playwright.sync_api import Locator, Page, Response, TimeoutError, expect, sync_playwright
 from ui_workspace import PATIENCE
 
 REFUSED = re.compile("less than the minimum|must be (greater|at least)|minimum")
+# A page whose data a busy server refused (503) may never show it: it is opened again after this part of the
+# patience, each time a larger one, so that a slow machine gets its time too.
+SHARES = (10, 5, 2, 1)
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -46,11 +49,15 @@ class Pages:
 
     def open_form(self, name: str) -> None:
         """From the list of deployments to the form of one."""
-        self.page.goto(f"{self.address}/deployments")
-        self.page.get_by_role("link", name=name, exact=True).first.click()
-        self.page.get_by_role("button", name="Run", exact=True).click()
-        self.page.get_by_text("Custom run").click()
-        self.page.locator(".schema-form-property").last.wait_for()
+
+        def walk() -> None:
+            self.page.goto(f"{self.address}/deployments")
+            self.page.get_by_role("link", name=name, exact=True).first.click()
+            self.page.get_by_role("button", name="Run", exact=True).click()
+            self.page.get_by_text("Custom run").click()
+            self.page.locator(".schema-form-property").last.wait_for()
+
+        self._patiently(walk)
 
     def field(self, title: str) -> Locator:
         """The field of the form below the title."""
@@ -68,42 +75,53 @@ class Pages:
         """Write into a field."""
         self.field(title).locator("input").first.fill(value)
 
-    def press_submit(self) -> None:
-        """Press the form's button, whatever comes of it."""
-        # A message that some other request of the page went wrong stays, and covers the button.
-        self.page.evaluate("document.querySelectorAll('.p-toast__close-btn').forEach(each => each.click())")
-        self.page.locator(".p-toast__close-btn").first.wait_for(state="hidden")
-        self.page.get_by_role("button", name="Submit").click()
+    def submit(self) -> str:
+        """Submit the form, again while the server is too busy to take it (503); gives the id of the run."""
+        taken = self._press("Submit", request="/create_flow_run$")
+        self.page.wait_for_url("**tab=Runs**")
+        return str(taken.json()["id"])
 
-    def submit(self) -> None:
-        """Submit the form; again while the server is too busy to take it (503)."""
-        for _ in range(5):
-            with self.page.expect_response(re.compile("/create_flow_run$")) as answer:
-                self.press_submit()
-            if answer.value.ok:
-                self.page.wait_for_url("**tab=Runs**")
-                return
-            self.page.wait_for_timeout(1000)
-        raise AssertionError(f"the server did not take the form: {self.refused}")
+    def submit_in_vain(self) -> None:
+        """Submit a form with a value that is refused, and wait until the page says so."""
 
-    def open_run(self, run: str) -> None:
-        """The page of a flow run."""
-        self.page.goto(f"{self.address}/runs/flow-run/{run}")
+        def press() -> None:
+            self._click("Submit")
+            self.wait_for(REFUSED)
 
-    def cancel(self) -> None:
-        """Cancel the run whose page is open, once it is running."""
-        self.page.get_by_text("Running", exact=True).first.wait_for()
-        self.page.get_by_role("button", name="Cancel", exact=True).click()
-        self.page.get_by_role("button", name="Confirm", exact=True).click()
+        self._patiently(press)
+
+    def open_run(self, run: str, state: str) -> None:
+        """The page of a flow run, which comes to say that it is in the state."""
+
+        def look() -> None:
+            self.page.goto(f"{self.address}/runs/flow-run/{run}")
+            self.wait_for(state, exact=True)
+
+        self._patiently(look)
+
+    def cancel(self, run: str) -> None:
+        """Open the page of a run, and cancel it once it is running."""
+        self.open_run(run, "Running")
+        self._press("Cancel", "Confirm", request=f"/flow_runs/{run}/set_state$")
 
     def open_artifacts(self) -> None:
         """The artifacts of the run whose page is open."""
-        self.page.get_by_text("Artifacts", exact=True).first.click()
-        self.wait_for("tables")
 
-    def open_artifact(self, artifact: str) -> None:
+        def look() -> None:
+            self.page.reload()
+            self.page.get_by_text("Artifacts", exact=True).first.click()
+            self.wait_for("tables")
+
+        self._patiently(look)
+
+    def open_artifact(self, artifact: str, key: str) -> None:
         """The page of an artifact."""
-        self.page.goto(f"{self.address}/artifacts/artifact/{artifact}")
+
+        def look() -> None:
+            self.page.goto(f"{self.address}/artifacts/artifact/{artifact}")
+            self.wait_for(key)
+
+        self._patiently(look)
 
     def wait_for(self, text: str | re.Pattern[str], exact: bool = False) -> None:
         """Wait until the page shows the text."""
@@ -113,6 +131,41 @@ class Pages:
         """Keep what the page shows, once nothing moves any more."""
         self.page.wait_for_timeout(1500)
         self.page.screenshot(path=file)
+
+    def _press(self, *buttons: str, request: str) -> Response:
+        """Press buttons, one after the other, until the request that comes of it is taken; its answer."""
+        # Or the page asks first whether the values are valid, and is told that the server is busy.
+        asked = re.compile(f"{request}|/schemas/validate$")
+        for _ in range(10):
+            with self.page.expect_response(
+                lambda answer: (
+                    bool(asked.search(answer.url)) and (not answer.ok or not answer.url.endswith("/validate"))
+                )
+            ) as answer:
+                for button in buttons:
+                    self._click(button)
+            if answer.value.ok:
+                return answer.value
+            self.page.wait_for_timeout(1000)
+        raise AssertionError(f"{buttons[-1]}: the server did not take it: {self.refused}")
+
+    def _click(self, button: str) -> None:
+        found = self.page.get_by_role("button", name=button, exact=True)
+        expect(found).to_be_enabled(timeout=1000 * PATIENCE)
+        # Not by the mouse: messages that some other request of the page went wrong come and go over it.
+        found.dispatch_event("click")
+
+    def _patiently(self, act: Callable[[], None]) -> None:
+        """Do what leads to a page, from its start again while the page does not come."""
+        for share in SHARES:
+            self.page.set_default_timeout(1000 * PATIENCE / share)
+            try:
+                return act()
+            except TimeoutError as error:
+                if share == SHARES[-1]:
+                    raise AssertionError(f"the page did not come; refused were {self.refused}") from error
+            finally:
+                self.page.set_default_timeout(1000 * PATIENCE)
 
     def _note(self, response: Response) -> None:
         if response.status >= 400:

@@ -16,7 +16,7 @@ import psutil
 from pipeline.writer import RUN_VARIABLE
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 240  # seconds; far more than a quiet machine needs
+PATIENCE = 480  # seconds; far more than a busy machine needs, and less than the endless stage takes
 
 # The names of real stages, because the form offers these; what they do is soon done, or never.
 DVC_YAML = """
