@@ -4,6 +4,7 @@ PYTHON ?= python3
 SEEDS ?= 5
 SCALE ?= scale
 PROFILE ?= embedded
+WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +15,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # An environment that happens to be active elsewhere must not be mistaken for this one.
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONPATH PYTHONHOME
+# Some container images keep Python from keeping what it compiled; each process would compile torch anew (10 s).
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help env repro test lint check study study-scale ablations benchmarks-env browse profile check-profile \
@@ -33,8 +36,8 @@ repro: env ## build everything: data, the arms, metrics, report; print the resul
 	@dvc repro
 	@patchwords results
 
-test: env ## run the tests
-	@python -m pytest
+test: env ## run the tests, in two processes; WORKERS=0: in this one
+	@python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 lint: env ## check style and formatting
 	@ruff check .

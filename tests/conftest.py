@@ -1,8 +1,17 @@
-"""Small random models and a tokenizer, built on the spot, for the rooms that need a whole model."""
+"""Small random models and a tokenizer, built on the spot, for the rooms that need a whole model.
+
+And how tests are shared out: `make test` runs two workers (pytest-xdist), each with one thread.
+"""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# Before torch is imported, here and in the processes that tests start: models this small gain nothing from a
+# second thread, and the other worker needs its core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TEXTS = (
     "a red cup and a blue star , left of a green box .",
@@ -10,6 +19,23 @@ TEXTS = (
     "where is the star ? two cups . none",
 )
 """The world's whole text, as far as the small models are concerned."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares something costly: a file's tests, and all tests of the Prefect server.
+
+    Those of the server come first: they wait for other processes most of the time, and while one worker waits
+    with them, the other works off the rest.
+    """
+    for item in items:
+        together = "prefect_server" if _of_server(item) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(together))
+    items.sort(key=lambda item: not _of_server(item))
+
+
+def _of_server(item: pytest.Item) -> bool:
+    return "prefect_server" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
