@@ -24,6 +24,7 @@ from queue import Queue
 import torch
 from transformers import AutoTokenizer, TrainerCallback
 
+from pipeline import commit
 from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.errors import UserError
@@ -35,8 +36,9 @@ from pipeline.evaluation.references import references
 from pipeline.params import Params
 from pipeline.tables import digests
 from pipeline.tables.metrics import rounded
+from pipeline.training.run import Run
 from pipeline.training.runtime import DATA, prepare, publish
-from pipeline.training.stages import Run, finetune, pretrain
+from pipeline.training.stages import finetune, pretrain
 from pipeline.training.step import Step
 
 COMPARISON = DATA / "comparisons/study.json"
@@ -64,10 +66,9 @@ def main() -> None:
         {arm: [run_of(params, arm, seed).root for seed in seeds] for arm in arms}, floors(params)
     )
     named = f" ARMS={','.join(arms)}" if options.arms else ""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     about = {
         "command": f"make study SEEDS={options.seeds}{named}",
-        "commit": commit.stdout.strip(),
+        "commit": commit.current(),
         "profile": params.profile,
         "settings": {arm: params.arm(arm).model_dump(mode="json") for arm in arms},
         "seeds": options.seeds,

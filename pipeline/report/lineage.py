@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import commit
 from pipeline.params import Params
 from pipeline.tables import dataset, digests
 
-RECORDS = (":!dvc.lock", ":!data/metrics.json")
-"""What `dvc repro` itself writes among the committed files."""
 DATASETS = ("images", "captions", "objects", "conversations", "phrases", "regions", "patch_words")
 
 
@@ -59,18 +56,6 @@ def origins(data: Path, arms: Sequence[str]) -> list[Origin]:
     ]  # fmt: skip
 
 
-def commit() -> str:
-    """The commit that is checked out, and whether files differ from it that are not the run's own records."""
-    if shutil.which("git") is None:
-        return "unknown: git is not installed"
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    if head.returncode:
-        return "not in a git repository"
-    changed = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", *RECORDS]
-    edited = subprocess.run(changed, capture_output=True, text=True).stdout.strip()
-    return head.stdout.strip() + (" with changes" if edited else "")
-
-
 def settings(params: Params) -> list[tuple[str, str]]:
     """What identifies the run: profile, seed, sources, digest of what changes results, commit."""
     changing = params.model_dump(mode="json", exclude={"compute"})
@@ -80,5 +65,5 @@ def settings(params: Params) -> list[tuple[str, str]]:
         ("source", params.source.name),
         ("annotation source", params.ground.source),
         ("settings", digests.of_value(changing)),
-        ("made at commit", commit()),
+        ("made at commit", commit.current()),
     ]

@@ -1,4 +1,4 @@
-"""The commit that the page names."""
+"""The commit that a page and a study name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.report import lineage
+from pipeline import commit
 
 
 def git(*arguments: str) -> str:
@@ -22,7 +22,7 @@ def test_the_commit_and_whether_more_than_the_run_s_records_changed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert lineage.commit() == "not in a git repository"
+    assert commit.current() == "not in a git repository"
     git("init", "-q")
     for name in ("code.py", "dvc.lock"):
         Path(name).write_text("1")
@@ -31,6 +31,6 @@ def test_the_commit_and_whether_more_than_the_run_s_records_changed(
     head = git("rev-parse", "--short", "HEAD")
     Path("dvc.lock").write_text("2")  # what a run itself writes
     Path("new.txt").write_text("1")
-    assert lineage.commit() == head
+    assert commit.current() == head
     Path("code.py").write_text("2")
-    assert lineage.commit() == f"{head} with changes"
+    assert commit.current() == f"{head} with changes"
