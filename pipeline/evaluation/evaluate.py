@@ -26,8 +26,8 @@ from pipeline.tables import dataset
 from pipeline.tables.dataset import Provenance
 from pipeline.tables.metrics import Estimates, write_estimates
 from pipeline.training import processes
+from pipeline.training.run import Run
 from pipeline.training.runtime import DATA, Progress, move, prepare, publish
-from pipeline.training.stages import Run
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 from pipeline.models import card, llava
 from pipeline.models.card import Card
 from pipeline.params import Params
+from pipeline.training.run import Run
 
 PAPER = "[Jiang et al.](https://arxiv.org/abs/2505.17316)"
 
@@ -23,10 +24,8 @@ def save(
     processor: LlavaProcessor,
     params: Params,
     stage: str,
-    arm: str,
-    seed: int,
+    run: Run,
     data: Mapping[str, int | str],
-    curve: Path,
     weights: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Save a model after a stage: weights, configuration, processor, chat template and card.
@@ -36,29 +35,27 @@ def save(
         model, processor: what was trained.
         params: of the run; the card shows those that the stage depends on.
         stage: ``pretrain`` or ``finetune``.
-        arm: its name.
-        seed: of the run.
+        run: arm and seed, and where the learning curve lies, whose last row the card shows.
         data: what was trained on, names and numbers.
-        curve: the learning curve, whose last row the card shows.
         weights: of a model that is sharded over processes, whole.
     """
     llava.save(model, processor, folder, weights)
-    settings = params.arm(arm).model_dump(mode="json", exclude_defaults=True)
+    settings = params.arm(run.arm).model_dump(mode="json", exclude_defaults=True)
     train = params.train.model_dump(mode="json")
     shown = {
-        "seed": seed,
-        "train": {"arms": {arm: settings}, "projector": train["projector"], stage: train[stage]},
+        "seed": run.seed,
+        "train": {"arms": {run.arm: settings}, "projector": train["projector"], stage: train[stage]},
     }
     template = processor.chat_template or ""
     card.write(
         folder,
         Card(
-            title=f"LLaVA, {arm.replace('_', '-')}, after {_STAGES[stage]}",
+            title=f"LLaVA, {run.arm.replace('_', '-')}, after {_STAGES[stage]}",
             kind="llava",
             text=_text(model, stage, settings),
             data=data,
             params=shown,
-            metrics=last_row(curve),
+            metrics=last_row(run.curve(stage)),
             options="enable_thinking=False" if "enable_thinking" in str(template) else "",
         ),
     )

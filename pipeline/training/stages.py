@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from transformers import LlavaForConditionalGeneration, TrainerCallback
@@ -21,51 +19,15 @@ from pipeline.models.boxes import BoxFormat
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
 from pipeline.params import ArmParams, Params
-from pipeline.tables import dataset, digests
+from pipeline.tables import dataset
 from pipeline.training import checkpoint, processes, supervision, text
 from pipeline.training import features as feature_tables
 from pipeline.training.batches import Collator
 from pipeline.training.features import ImageFeatures
-from pipeline.training.runtime import DATA, WORK, frozen_dtype, prepare, publish
+from pipeline.training.run import Run
+from pipeline.training.runtime import DATA, frozen_dtype, prepare, publish
 from pipeline.training.supervision import PatchSupervision
 from pipeline.training.trainer import train
-
-
-@dataclass(frozen=True)
-class Run:
-    """One arm with one seed: where it writes, below a root that ``data/`` or a study's folder can be."""
-
-    arm: str
-    seed: int
-    root: Path = DATA
-
-    @property
-    def pretrained(self) -> Path:
-        """The model after pre-training."""
-        return self.root / "models/pretrain" / self.arm
-
-    @property
-    def finetuned(self) -> Path:
-        """The model after fine-tuning."""
-        return self.root / "models/finetune" / self.arm
-
-    def curve(self, stage: str) -> Path:
-        """The learning curve of ``pretrain`` or ``finetune``."""
-        return self.root / "curves" / f"{stage}-{self.arm}.csv"
-
-    def work(self, stage: str, params: Params, inputs: Sequence[Path]) -> Path:
-        """Where the stage's checkpoints wait, so that a killed run goes on.
-
-        The folder's name carries the settings and what the stage reads, so a run that trains something else
-        takes up no checkpoint of this one.
-        """
-        settings = [
-            params.model_dump(mode="json", include={"source", "seed"}),
-            params.train.model_dump(mode="json", exclude={"arms", "report_to", "cache_features"}),
-            params.arm(self.arm).model_dump(mode="json"),
-        ]
-        key = digests.of_value([settings, self.seed, *(digests.of_files(path) for path in inputs)])
-        return WORK / "train" / self.root / f"{stage}-{self.arm}-{key}"
 
 
 def command(stage: Callable[[Params, Run], None]) -> None:
@@ -136,18 +98,7 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     if patches is not None:
         said["regions with words"] = int(patches.firsts[-1])
     publish(
-        lambda folder: checkpoint.save(
-            folder,
-            model,
-            processor,
-            params,
-            "pretrain",
-            run.arm,
-            run.seed,
-            said,
-            run.curve("pretrain"),
-            weights,
-        ),
+        lambda folder: checkpoint.save(folder, model, processor, params, "pretrain", run, said, weights),
         run.pretrained,
     )
 
@@ -195,18 +146,7 @@ def finetune(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
     )  # fmt: skip
     said = {"images": len(features), "conversations": len(collator.turns.starts) - 1}
     publish(
-        lambda folder: checkpoint.save(
-            folder,
-            model,
-            processor,
-            params,
-            "finetune",
-            run.arm,
-            run.seed,
-            said,
-            run.curve("finetune"),
-            weights,
-        ),
+        lambda folder: checkpoint.save(folder, model, processor, params, "finetune", run, said, weights),
         run.finetuned,
     )
 

@@ -24,6 +24,7 @@ from pipeline.models.chat import ChatFormat, encode, encode_behind
 from pipeline.models.generation import answer_all
 from pipeline.models.vocabulary import IMAGE
 from pipeline.training import checkpoint
+from pipeline.training.run import Run
 
 ROOT = Path(__file__).parents[2]
 PARAMS = parameters.load(ROOT / "profiles/embedded.yaml")
@@ -38,16 +39,18 @@ def saved(small_llava, tmp_path):
     for value in model.parameters():  # large enough that pictures and questions matter
         if value.ndim > 1:
             value.data.normal_(0, 0.3)
-    curve = tmp_path / "curve.csv"
+    run = Run("patch_aligned", 3, tmp_path)
+    curve = run.curve("pretrain")
+    curve.parent.mkdir()
     curve.write_text("step,loss,caption_loss,patch_loss\n10,3,2,0.5\n20,2.5,1.75,0.375\n")
     folder = tmp_path / "model"
-    save(folder, model, processor, curve)
+    save(folder, model, processor, run)
     return folder, model, processor
 
 
-def save(folder, model, processor, curve):
+def save(folder, model, processor, run):
     data = {"images": 8, "captions": 16}
-    checkpoint.save(folder, model, processor, PARAMS, "pretrain", "patch_aligned", 3, data, curve)
+    checkpoint.save(folder, model, processor, PARAMS, "pretrain", run, data)
 
 
 def our_answer(model, processor, picture):
@@ -139,7 +142,7 @@ def test_the_card_tells_data_settings_results_and_lineage(saved, tmp_path):
 def test_the_same_training_gives_the_same_bytes(saved, tmp_path):
     folder, model, processor = saved
     again = tmp_path / "again"
-    save(again, model, processor, tmp_path / "curve.csv")
+    save(again, model, processor, Run("patch_aligned", 3, tmp_path))
     for path in folder.iterdir():
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
@@ -147,7 +150,7 @@ def test_the_same_training_gives_the_same_bytes(saved, tmp_path):
 def test_a_template_that_can_think_is_told_not_to(saved, tmp_path):
     _, model, processor = saved
     processor.chat_template += "{# enable_thinking #}"
-    save(tmp_path / "thinking", model, processor, tmp_path / "none.csv")
+    save(tmp_path / "thinking", model, processor, Run("patch_aligned", 3, tmp_path / "none"))
     assert ", enable_thinking=False," in (tmp_path / "thinking/README.md").read_text()
 
 

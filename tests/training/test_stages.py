@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import params as parameters
-from pipeline.training.stages import Run
+from pipeline.training.run import Run
 
 PARAMS = parameters.load(Path(__file__).parents[2] / "profiles/embedded.yaml")
 
