@@ -16,7 +16,7 @@ from pipeline.report import canvas, drawing, lookup
 from pipeline.report.canvas import Colour, data_uri
 from pipeline.report.examples import rgb
 from pipeline.report.figure import split_at
-from pipeline.report.inputs import estimate
+from pipeline.report.inputs import estimates
 from pipeline.report.strips import WIDTH
 from pipeline.report.style import number
 from pipeline.tables import dataset, digests
@@ -168,9 +168,9 @@ def _source(name: str, colour: str, path: Path) -> Source:
             colour=colour,
             images=content["images"],
             phrases=content["phrases"],
-            overall=_estimates(content["overall"]),
+            overall=estimates(content["overall"]),
             groups={
-                kind: {group: _estimates(one) for group, one in groups.items()}
+                kind: {group: estimates(one) for group, one in groups.items()}
                 for kind, groups in content["groups"].items()
             },
             left_out=content["left_out"],
@@ -180,10 +180,6 @@ def _source(name: str, colour: str, path: Path) -> Source:
         raise UserError(
             f"{path} is no whole audit ({error!r}): run `dvc repro audit@{name}` to make it again."
         ) from error
-
-
-def _estimates(values: Mapping[str, Any]) -> Estimates:
-    return {key: estimate(value) for key, value in values.items()}
 
 
 def _groups(sources: Sequence[Source], kind: str) -> list[Group]:

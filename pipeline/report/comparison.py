@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.evaluation.statistics import paired_difference
-from pipeline.report.inputs import Inputs, References, estimate
+from pipeline.report.inputs import Inputs, References, estimates
 from pipeline.report.style import CEILING, FEATURES, UNTRAINED
 from pipeline.tables.metrics import METRICS, Estimate, Estimates, Metric
 
@@ -185,8 +185,4 @@ def study_pretrained_rows(study: Mapping) -> list[Row]:
 
 
 def _all(values: Mapping) -> dict[str, Estimates]:
-    return {name: _estimates(found) for name, found in values.items()}
-
-
-def _estimates(values: Mapping) -> Estimates:
-    return {key: estimate(value) for key, value in values.items()}
+    return {name: estimates(found) for name, found in values.items()}

@@ -15,7 +15,7 @@ rejected. ``data/comparisons/``: ``study.json``, the study over seeds, and ``abl
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,13 +106,18 @@ def estimate(value: dict[str, Any]) -> Estimate:
     return Estimate(value["value"], value["low"], value["high"], value["n"])
 
 
+def estimates(values: Mapping[str, Any]) -> Estimates:
+    """Estimates from their JSON form, by metric."""
+    return {key: estimate(value) for key, value in values.items()}
+
+
 def _estimates(path: Path, stage: str) -> Estimates:
     return _as_estimates(_json(path, stage), path, stage)
 
 
 def _as_estimates(values: Any, path: Path, stage: str) -> Estimates:
     try:
-        return {key: estimate(value) for key, value in values.items()}
+        return estimates(values)
     except (AttributeError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} does not hold {{metric: {{value, low, high, n}}}}: run {_command(stage)} again."
