@@ -20,7 +20,7 @@ from rich.console import Console
 
 from flows import PROJECT, ablation_results, experiments, processes, settings, workspace
 from pipeline import params as parameters
-from pipeline.console import run_command
+from pipeline.console import run_command, run_options
 from pipeline.errors import UserError
 from pipeline.params import Params
 
@@ -164,9 +164,7 @@ def main() -> None:
                 run(chosen, tell)
                 publish(params, arm, tell if tell.is_terminal else Console(width=LOG_WIDTH, highlight=False))
 
-    app = typer.Typer(add_completion=False)
-    app.command()(command)
-    app(standalone_mode=False)
+    run_options(command)
 
 
 if __name__ == "__main__":

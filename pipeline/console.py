@@ -31,6 +31,15 @@ def run_command(main: Callable[[], object]) -> None:
         sys.exit(130)
 
 
+def run_options(command: Callable[..., object]) -> None:
+    """Run a function on the command line's words, by the options that its annotations (typer's) say."""
+    import typer
+
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    app(standalone_mode=False)
+
+
 def print_error(error: UserError) -> None:
     """Print a user error's message on stderr, in red where there is a terminal."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)

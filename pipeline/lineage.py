@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import run_command
+from pipeline.console import run_command, run_options
 from pipeline.errors import UserError
 from pipeline.models import card
 from pipeline.tables import digests
@@ -50,9 +50,7 @@ def main() -> None:
     ) -> None:
         write(folder, inputs)
 
-    app = typer.Typer(add_completion=False)
-    app.command()(command)
-    app(standalone_mode=False)
+    run_options(command)
 
 
 if __name__ == "__main__":

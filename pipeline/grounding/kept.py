@@ -30,7 +30,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.console import run_command
+from pipeline.console import run_command, run_options
 from pipeline.errors import UserError
 from pipeline.tables import digests
 
@@ -206,9 +206,7 @@ def main() -> None:
             )
         Console().print(table)
 
-    app = typer.Typer(add_completion=False)
-    app.command()(command)
-    app(standalone_mode=False)
+    run_options(command)
 
 
 if __name__ == "__main__":
