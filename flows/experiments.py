@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.tables import folders
+
 ASIDE = Path(".work/before-experiment")
 FILES = (Path("params.yaml"), Path("dvc.lock"), Path("data/metrics.json"))
 
@@ -19,14 +21,16 @@ FILES = (Path("params.yaml"), Path("dvc.lock"), Path("data/metrics.json"))
 @contextmanager
 def aside(project: Path) -> Iterator[None]:
     """Put the workspace's settings and lock back when the block is left, however it is left."""
-    folder = project / ASIDE
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for file in FILES:
-        if (project / file).exists():
-            (partial / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(project / file, partial / file)
-    partial.rename(folder)
+    if (project / ASIDE).exists():
+        raise RuntimeError(f"{project / ASIDE} holds what a killed run set aside: put it back first")
+
+    def copy(partial: Path) -> None:
+        for file in FILES:
+            if (project / file).exists():
+                (partial / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(project / file, partial / file)
+
+    folders.publish(copy, project / ASIDE)
     try:
         yield
     finally:

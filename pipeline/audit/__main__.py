@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from pipeline.console import run_command
 from pipeline.errors import UserError
 from pipeline.grounding import ANNOTATORS, open_annotator
 from pipeline.params import Params
-from pipeline.tables import dataset, digests
+from pipeline.tables import dataset, digests, folders
 from pipeline.tables.dataset import Provenance
 from pipeline.tables.metrics import AUDIT_METRICS, Estimate, Estimates, rounded
 
@@ -69,19 +67,19 @@ def write(found: Audit, folder: Path, made_from: Provenance) -> None:
     Raises:
         UserError: they could not be written.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    dataset.write_part(partial / "results", 0, found.results, "audit", made_from)
     flat = {
         "images": found.images,
         "phrases": found.results.num_rows,
         **{key.partition(".")[2]: round(one.value, 6) for key, one in found.measures.overall.items()},
     }
-    try:
+
+    def build(partial: Path) -> None:
+        dataset.write_part(partial / "results", 0, found.results, "audit", made_from)
         _write_json(partial / "metrics.json", flat)
         _write_json(partial / "audit.json", content(found))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+
+    try:
+        folders.publish(build, folder)
     except OSError as error:
         raise UserError(
             f"Could not write {folder}: {error.strerror or error}. Run the command again."
