@@ -119,3 +119,18 @@ def test_one_machine_annotates_and_another_trains_without_the_raw_data(here, tmp
         before = len((here / "ran.log").read_text().split())
         repo.reproduce(allow_missing=True)
         assert (here / "ran.log").read_text().split()[before:] == ["report"]
+
+
+def test_a_clone_makes_the_report_of_what_others_made(here, tmp_path):
+    with chdir(here), Repo(".") as repo:
+        repo.reproduce(targets=[*DATA_STAGES, *TRAINING])
+        repo.push()
+    git(here, "add", "dvc.lock")
+    git(here, "commit", "-q", "-m", "models")
+    third = tmp_path / "third"
+    subprocess.run(["git", "clone", "-q", here, third], check=True)
+    (third / "data/comparisons").mkdir(parents=True)
+    with chdir(third), Repo(".") as repo:
+        repo.pull(targets=["audit", "evaluate", "references", "benchmarks"])
+        repo.reproduce(targets=["report"], allow_missing=True)
+    assert ran(third) == {"report"}
