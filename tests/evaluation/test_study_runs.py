@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.evaluation import study
-from pipeline.training.stages import Run
+from pipeline.training.run import Run
 
 RUNS = [Run(arm, seed, Path("nowhere")) for arm in ("caption", "aligned") for seed in (1, 2)]
 
