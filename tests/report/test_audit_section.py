@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.report import audit, page
+from pipeline.report import audit, inputs, page
 from pipeline.report.style import interval, number
 from pipeline.tables import dataset
 from pipeline.tables.metrics import BY_AUDIT_KEY
@@ -46,7 +46,7 @@ def test_the_table_holds_the_numbers_of_each_source(audited, html):
         for key, values in overall.items():
             row = re.search(rf'data-measure="{re.escape(key)}">(.*?)</tr>', table, re.DOTALL).group(1)
             cell = re.search(rf'data-source="{name}">(.*?)</td>', row, re.DOTALL).group(1)
-            one, metric = audit.estimate(values), BY_AUDIT_KEY[key]
+            one, metric = inputs.estimate(values), BY_AUDIT_KEY[key]
             assert f'"value">{number(one.value, metric)}<' in cell
             assert f'"range">{interval(one, metric)}<' in cell
             assert f"<i>n</i> {one.n}<" in cell
