@@ -8,7 +8,8 @@ the part that is wanted is done again. Of a 7B model that takes the scratch, not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def of_part(build: Callable[[], nn.Module], part: str, seed: int) -> dict[str, t
         RuntimeError: a weight of the part is made in a way that is not known here.
     """
     torch.manual_seed(seed)
-    with _Shapes() as shapes:
+    with _Shapes() as shapes, _truncated_in_full(shapes):
         model = build()
     found = {}
     for name, value in model.get_submodule(part).named_parameters():
@@ -63,6 +64,28 @@ def of_part(build: Callable[[], nn.Module], part: str, seed: int) -> dict[str, t
             func(made, *args, **kwargs)
         found[name] = made
     return found
+
+
+@contextlib.contextmanager
+def _truncated_in_full(shapes: _Shapes) -> Iterator[None]:
+    """Draw truncated normal numbers (of SigLIP's tower) for good: how many it takes hangs on the numbers.
+
+    torch draws none for a shape without memory.
+    """
+    usual = nn.init._no_grad_trunc_normal_
+
+    def drawn(tensor: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+        if not tensor.is_meta:
+            return usual(tensor, *args, **kwargs)
+        shapes.last.pop(id(tensor), None)
+        usual(torch.zeros(tensor.shape, dtype=tensor.dtype), *args, **kwargs)
+        return tensor
+
+    nn.init._no_grad_trunc_normal_ = drawn
+    try:
+        yield
+    finally:
+        nn.init._no_grad_trunc_normal_ = usual
 
 
 def _spend(func, tensor: torch.Tensor, args: tuple, kwargs: dict) -> None:

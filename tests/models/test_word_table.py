@@ -10,10 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     CLIPVisionConfig,
+    GemmaConfig,
     LlamaConfig,
     LlamaForCausalLM,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    Qwen2Config,
+    SiglipVisionConfig,
 )
 
 from pipeline.errors import UserError
@@ -37,6 +40,22 @@ def test_words_and_projector_are_those_of_the_whole_model(
     assert len(bare.model.language_model.layers) == 0
     features = torch.randn(2, 16, 32)
     torch.testing.assert_close(llava.project(bare, features), llava.project(whole, features))
+
+
+@pytest.mark.parametrize("vision", [CLIPVisionConfig, SiglipVisionConfig])
+@pytest.mark.parametrize("text", [LlamaConfig, Qwen2Config, GemmaConfig])
+def test_first_weights_are_those_of_families_of_models(vision, text, monkeypatch):
+    monkeypatch.setattr(first_weights, "PIECE", 64)
+    sizes = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 2}
+    tower = vision(**sizes, image_size=32, patch_size=8)
+    words = text(**sizes, num_key_value_heads=1, head_dim=16, vocab_size=51, pad_token_id=0)
+    config = LlavaConfig(vision_config=tower, text_config=words, image_token_index=5)
+    part = "model.multi_modal_projector"
+    found = first_weights.of_part(lambda: LlavaForConditionalGeneration(config), part, 3)
+    torch.manual_seed(3)
+    expected = LlavaForConditionalGeneration(config).get_submodule(part).state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_first_weights_take_no_memory_for_the_rest(monkeypatch):
