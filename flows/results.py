@@ -48,7 +48,7 @@ def read(data: Path = Path("data")) -> Results:
 
 def publish(stages: Collection[str], before: Results, settings: Params) -> None:
     """Create the artifacts of a run that has ended well and brought the stages up to date."""
-    create_markdown_artifact(tables(Path()), "tables", "Datasets with their rows and digests")
+    create_markdown_artifact(tables(Path(), stages), "tables", "Datasets with their rows and digests")
     now = read()
     if "patch_words" in stages:
         _show_overlays(settings)
@@ -86,12 +86,15 @@ def comparison(
     return "\n".join([*lines, "", changed])
 
 
-def tables(project: Path) -> str:
-    """Rows and DVC's digest of every Arrow dataset that a stage has written, as Markdown."""
+def tables(project: Path, stages: Collection[str]) -> str:
+    """Rows and DVC's digest of every Arrow dataset of the stages, as Markdown.
+
+    Those of other stages may lie there from other settings.
+    """
     lines = ["| dataset | stage | rows | digest |", "| --- | --- | ---: | --- |"]
     for stage, path, digest in outputs(project):
         folder = project / path
-        if list(folder.glob("*.arrow")):
+        if stage in stages and list(folder.glob("*.arrow")):
             try:
                 rows = f"{dataset.count_rows(folder):,}"
             except UserError as error:

@@ -7,6 +7,8 @@ import textwrap
 import pytest
 
 from flows import dvc_output, dvc_run, processes, results
+from pipeline.tables import dataset, schemas
+from pipeline.tables.dataset import Provenance
 from pipeline.tables.metrics import AUDIT_METRICS, METRICS
 
 OUTPUT = """\
@@ -153,3 +155,14 @@ def test_results_are_read_from_where_the_stages_write_them(tmp_path):
     (tmp_path / "comparisons").mkdir()
     (tmp_path / "comparisons/study.json").write_text("half a fi")
     assert results.read(tmp_path) == results.Results({"caption": one}, {"dataset": one}, {})
+
+
+def test_datasets_are_told_with_rows_and_digest_if_the_run_brought_them_up_to_date(tmp_path):
+    lock = {"stages": {}}
+    for stage in ("parse", "ground"):
+        table = schemas.from_rows("captions", [{"caption_id": "c", "image_id": "i", "text": "a cup"}])
+        dataset.write_part(tmp_path / "data" / stage, 0, table, "captions", Provenance())
+        lock["stages"][stage] = {"outs": [{"path": f"data/{stage}", "md5": f"{stage}.dir"}]}
+    (tmp_path / "dvc.lock").write_text(json.dumps(lock))
+    told = results.tables(tmp_path, ["parse"])
+    assert told.splitlines()[2:] == ["| data/parse | parse | 1 | `parse.dir` |"]
