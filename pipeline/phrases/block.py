@@ -41,9 +41,9 @@ class ParseBlock:
         return len(dataset.parts(self._captions))
 
     def provenance(self) -> Provenance:
-        """Digests of the settings, the captions and the language model."""
+        """Digests of the settings, the captions and the language model; how many parse makes no difference."""
         return Provenance(
-            params=self._params.digest(),
+            params=self._params.model_copy(update={"processes": 1}).digest(),
             inputs={
                 "captions": digests.of_files(self._captions, "part-*.arrow"),
                 "model": nlp.model_version(self._params.model),

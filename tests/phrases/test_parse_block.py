@@ -163,6 +163,8 @@ def test_provenance_names_the_model_and_follows_captions_and_settings(captions: 
     assert "==3." in before.inputs["model"]
     other = PARAMS.model_copy(update={"batch_size": 8})
     assert ParseBlock(captions, other).provenance().params != before.params
+    several = PARAMS.model_copy(update={"processes": 4})
+    assert ParseBlock(captions, several).provenance() == before
     write(captions, CAPTIONS[:1])
     assert ParseBlock(captions, PARAMS).provenance().inputs["captions"] != before.inputs["captions"]
 
