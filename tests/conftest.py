@@ -1,6 +1,6 @@
 """Small random models and a tokenizer, built on the spot, for the rooms that need a whole model.
 
-And how tests are shared out: `make test` runs two workers (pytest-xdist), each with one thread.
+And how tests are shared out among the workers of `make test WORKERS=2` (pytest-xdist), each with one thread.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares something costly: a file's tests, and all tests of the Prefect server.
 
     Those of the server come first: they wait for other processes most of the time, and while one worker waits
-    with them, the other works off the rest.
+    with them, the other works off the rest. Without workers the order is as it was.
     """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
     for item in items:
         together = "prefect_server" if _of_server(item) else item.path.name
         item.add_marker(pytest.mark.xdist_group(together))

@@ -61,8 +61,14 @@ def test_dask_gives_a_killed_workers_shard_to_another(disturbed, undisturbed, da
 
 
 def test_ray_gives_a_killed_workers_shard_to_another(disturbed, undisturbed):
-    pytest.importorskip("ray", reason="Ray is not installed")
-    clustered(disturbed, settings("ray"))
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    try:
+        clustered(disturbed, settings("ray"))
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        ray.shutdown()
+        pytest.skip("this machine is so busy that Ray did not start within its own 30 s")
     assert ToyBlock(disturbed).calls() == [0, 1, 2, 2, 3]
     assert content(disturbed) == undisturbed
 
