@@ -41,7 +41,7 @@ class ParseBlock:
         return len(dataset.parts(self._captions))
 
     def provenance(self) -> Provenance:
-        """Digests of the settings, the captions and the language model; how many parse makes no difference."""
+        """Digests of the settings, the captions and the language model, not how many processes parse."""
         return Provenance(
             params=self._params.model_copy(update={"processes": 1}).digest(),
             inputs={
