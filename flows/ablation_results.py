@@ -81,7 +81,7 @@ def table(found: Mapping[str, Any]) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold")
     made.add_column("")
     for metric in section.metrics:
-        made.add_column(metric.title, justify="right", max_width=24)
+        made.add_column(f"{metric.group}: {metric.title}", justify="right", max_width=24)
     for group, runs in section.groups:
         made.add_row(f"[bold]{group}[/bold]")
         for run in runs:
