@@ -54,6 +54,8 @@ class Collator:
     pad: int
     seed: int
     supervision: PatchSupervision | None = None
+    cut: bool = True
+    """Whether turns are cut into groups where that saves padding."""
 
     def rows(self, places: Sequence[tuple[int, int]]) -> np.ndarray:
         """The turns (B, T) that are drawn for places."""
@@ -71,7 +73,7 @@ class Collator:
         lengths = self.turns.lengths(rows)
         order = np.argsort(lengths, axis=1, kind="stable")
         rows, lengths = np.take_along_axis(rows, order, 1), np.take_along_axis(lengths, order, 1)
-        cut = split_by_length(lengths)
+        cut = split_by_length(lengths) if self.cut else lengths.shape[1]
         groups = [self.turns.pad(group, self.pad) for group in (rows[:, :cut], rows[:, cut:]) if group.size]
         batch = {
             "images": torch.from_numpy(images),

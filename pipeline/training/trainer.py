@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -201,6 +202,9 @@ def train(
     """
     reporters = check_reporters(report_to)
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(WORK / "tensorboard" / curve.stem))
+    if compute.sharding == "full" and processes.count() > 1:
+        # Processes gather a layer's weights together, so each has to call it as often as the others.
+        collator = replace(collator, cut=False)
     shares = shares_of(settings.batch_images, compute.micro_batch, processes.count())
     step = prepare_step(model, before_image, settings, patch_loss, compute)
     schedule = Schedule.of(len(collator.features), settings.steps * settings.batch_images, seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -131,3 +133,15 @@ def test_every_turn_that_was_drawn_is_in_one_group(turns):
 
 def test_features_are_in_full_precision():
     assert collator()([(0, 0)])["features"].dtype == torch.float32
+
+
+def test_turns_that_may_not_be_cut_are_one_group():
+    """As where a model is sharded: every process calls its layers equally often."""
+    places = [(image, image) for image in range(4)]
+    cut, whole = collator(turns=6), replace(collator(turns=6), cut=False)
+    batches_cut = [cut([place]) for place in places]
+    assert any(len(batch["ids"]) == 2 for batch in batches_cut)
+    for place, batch in zip(places, batches_cut, strict=True):
+        found = whole([place])
+        assert [ids.shape[1] for ids in found["ids"]] == [6]
+        assert int((found["labels"][0] >= 0).sum()) == sum(int((each >= 0).sum()) for each in batch["labels"])
