@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from pathlib import Path
 
 import numpy as np
+import processes_of_torchrun
 import torch
 from torch import multiprocessing
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -40,28 +39,16 @@ def answered(tokenizer) -> tuple[list[str], list[str]]:
     return reader.answer(IMAGES, PROMPTS, batch=4), read
 
 
-def worker(rank: int, port: int, tokenizer, out: Path) -> None:
-    """One of two processes, as torchrun starts them."""
-    torch.set_num_threads(1)
-    names = {
-        "RANK": rank,
-        "LOCAL_RANK": rank,
-        "WORLD_SIZE": 2,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
-    os.environ.update({name: str(value) for name, value in names.items()})
+def work(tokenizer, out: Path) -> None:
+    """What each of two processes does."""
     with processes.joined():
-        (out / f"{rank}.json").write_text(json.dumps(answered(tokenizer)))
+        (out / f"{processes.rank()}.json").write_text(json.dumps(answered(tokenizer)))
 
 
 def test_two_processes_answer_half_each_and_both_have_what_one_answers(words, tmp_path):
     expected, read = answered(words)
     assert len(set(expected)) > 3 and len(read) == len(IMAGES)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.start_processes(worker, (port, words, tmp_path), 2, start_method="forkserver")
+    processes_of_torchrun.start(2, work, words, tmp_path)
     found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     assert [answers for answers, _ in found] == [expected, expected]
     counts = [len(images) for _, images in found]

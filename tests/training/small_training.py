@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import TrainerCallback
 
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
@@ -26,11 +27,19 @@ SETTINGS = OptimisationParams(
     steps=8, batch_images=2, turns=2, mean_over="tokens", learning_rate=0.02, warmup=0.25, weight_decay=0.01,
     save_every=3,
 )  # fmt: skip
-# Processes are forked from one that has imported the library and has done nothing else: a fork of the tests'
-# own process would take along the threads and exit handlers of whatever ran in it before.
-CLEAN = "forkserver"
 multiprocessing.set_forkserver_preload(["pipeline.training.trainer", "pipeline.training.supervision"])
 ALIGNED = ArmParams(loss="cosine", beta=2.0, words="phrase")
+
+
+class KilledAt(TrainerCallback):
+    """Ends a run after a step, as ctrl-C does."""
+
+    def __init__(self, step):
+        self._step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self._step:
+            raise KeyboardInterrupt
 
 
 def made_data(tokenizer, supervised):

@@ -5,19 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
-import socket
 
 import numpy as np
+import processes_of_torchrun
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from small_training import CLEAN, IMAGES, made_data, run
-from torch import multiprocessing
+from small_training import IMAGES, KilledAt, made_data, run
 from torch.utils.data import DataLoader
-from transformers import TrainerCallback
 
 from pipeline.models import word_table
 from pipeline.params import ArmParams, ProjectorParams
@@ -101,15 +98,6 @@ def test_the_note_is_small_and_changes_with_what_features_are_made_from(data, tm
     assert [file.name for file in (data / "bare/features").iterdir()] == [on_demand.MARKER]
 
 
-class KilledAt(TrainerCallback):
-    def __init__(self, step):
-        self._step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self._step:
-            raise KeyboardInterrupt
-
-
 @pytest.fixture(scope="module")
 def trained(encoder_folder, language_model_folder, data, tmp_path_factory):
     """``trained(features, *words)``: weights and curve of a run in this process on ``cached`` or ``bare``."""
@@ -167,28 +155,11 @@ def test_a_killed_run_goes_on_to_the_same_weights(trained, tmp_path):
     assert all(torch.equal(resumed[name], value) for name, value in straight.items())
 
 
-def worker(rank, port, arguments):
-    torch.set_num_threads(1)
-    names = {
-        "RANK": rank,
-        "LOCAL_RANK": rank,
-        "WORLD_SIZE": 2,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
-    os.environ.update({name: str(value) for name, value in names.items()})
-    run(*arguments)
-
-
 def test_two_processes_that_share_the_encoder_out_give_the_same(
     finetuned, data, encoder_folder, language_model_folder, tmp_path
 ):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     words = (f"data={data / 'bare'}", "loaders=0", "whole", "sharding=full")
-    arguments = (encoder_folder, language_model_folder, tmp_path, words)
-    multiprocessing.start_processes(worker, (port, arguments), 2, start_method=CLEAN)
+    processes_of_torchrun.start(2, run, encoder_folder, language_model_folder, tmp_path, words)
     assert_same(result(tmp_path), finetuned)
 
 
@@ -198,7 +169,11 @@ def test_workers_decode_what_the_process_itself_would(data, small_llava):
     images.take([0])  # what is opened here stays here
     shares = Shares(Collator(images, turns, *rest), Schedule.of(IMAGES, 8, 7), 2, 1, "tokens")
     loader = DataLoader(
-        shares, batch_size=1, collate_fn=trainer.only, num_workers=1, multiprocessing_context=CLEAN
+        shares,
+        batch_size=1,
+        collate_fn=trainer.only,
+        num_workers=1,
+        multiprocessing_context=processes_of_torchrun.CLEAN,
     )
     for found, expected in zip(loader, (shares[k] for k in range(len(shares))), strict=True):
         assert torch.equal(found["pixels"], expected["pixels"])

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import csv
-import os
-import socket
 
+import processes_of_torchrun
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_training import CLEAN, run
-from torch import multiprocessing
+from small_training import run
 
 from pipeline.errors import UserError
 from pipeline.params import ComputeParams
 from pipeline.training import processes
 from pipeline.training.batches import shares_of
-
-
-def worker(rank: int, count: int, port: int, arguments: tuple) -> None:
-    """One of several processes, as torchrun starts them."""
-    torch.set_num_threads(1)
-    if count > 1:
-        names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1"}
-        os.environ.update({name: str(value) for name, value in (names | {"MASTER_PORT": port}).items()})
-    run(*arguments)
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +22,7 @@ def spread(encoder_folder, language_model_folder, tmp_path_factory):
 
     def start(count: int, *words: str):
         out = tmp_path_factory.mktemp("spread")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        arguments = (encoder_folder, language_model_folder, out, words)
-        multiprocessing.start_processes(worker, (count, port, arguments), count, start_method=CLEAN)
+        processes_of_torchrun.start(count, run, encoder_folder, language_model_folder, out, words)
         with (out / "curve.csv").open(newline="") as file:
             return load_file(out / "weights.safetensors"), list(csv.DictReader(file))
 

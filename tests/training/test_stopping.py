@@ -7,8 +7,9 @@ import signal
 
 import pytest
 import torch
+from processes_of_torchrun import CLEAN
 from safetensors.torch import load_file, save_file
-from small_training import CLEAN, made_data, run
+from small_training import made_data, run
 from torch import multiprocessing
 from transformers import TrainerCallback
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from small_training import ALIGNED, PATCHES, SETTINGS, made_data
+from small_training import ALIGNED, PATCHES, SETTINGS, KilledAt, made_data
 from transformers import TrainerCallback
 
 from pipeline.models import llava
@@ -84,15 +84,6 @@ def changed(before, after):
 def curve(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-class KilledAt(TrainerCallback):
-    def __init__(self, step):
-        self._step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self._step:
-            raise KeyboardInterrupt
 
 
 def test_pre_training_moves_the_projector_and_nothing_else(straight):
