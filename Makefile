@@ -4,7 +4,7 @@ PYTHON ?= python3
 SEEDS ?= 5
 SCALE ?= scale
 PROFILE ?= embedded
-WORKERS ?= 0
+WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,7 +36,7 @@ repro: env ## build everything: data, the arms, metrics, report; print the resul
 	@dvc repro
 	@patchwords results
 
-test: env ## run the tests; WORKERS=2: in two processes
+test: env ## run the tests, in two processes; WORKERS=0: in one
 	@python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 lint: env ## check style and formatting
