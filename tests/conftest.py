@@ -1,6 +1,6 @@
 """Small random models and a tokenizer, built on the spot, for the rooms that need a whole model.
 
-And how tests are shared out among the workers of `make test WORKERS=2` (pytest-xdist), each with one thread.
+And how tests are shared out among the workers of `make test` (pytest-xdist), each with one thread.
 """
 
 from __future__ import annotations
