@@ -8,6 +8,7 @@ the temporary one that Prefect starts for a single run. Environment variables th
 import os
 from pathlib import Path
 
+import pipeline  # noqa: F401  (sets the garbage collector for what is imported from here on)
 from flows import environment
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -20,6 +20,7 @@ DOCUMENT = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES = {name: stage.get("do", stage) for name, stage in DOCUMENT["stages"].items()}
 # Code that decides how a stage runs, or what is refused, and not what comes out.
 SHARED = {
+    "pipeline/__init__.py",
     "pipeline/console.py",
     "pipeline/errors.py",
     "pipeline/lineage.py",
