@@ -31,9 +31,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@sh scripts/make_env.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 
-repro: env ## build everything: data, the arms, metrics, report; print the results
+repro: env ## build everything: data, arms, metrics, report; print the results; JOBS=2: stages side by side
 	@python -m flows.server start || echo "Going on without: each flow starts a temporary server."
-	@dvc repro
+	@$(if $(JOBS),python -m flows.side_by_side --jobs $(JOBS),dvc repro)
 	@patchwords results
 
 test: env ## run the tests, in two processes; WORKERS=0: in one

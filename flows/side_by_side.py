@@ -1,0 +1,147 @@
+"""`dvc repro` with several stages at a time: ``python -m flows.side_by_side --jobs 2``, `make repro JOBS=2`.
+
+DVC does one stage after another. Here each stage that is not up to date starts as soon as those that it needs
+are there, `jobs` at a time: the language model beside the encoder, one arm beside another. Each is DVC's own
+run of that single stage, so its locks, its run cache and dvc.lock are as ever; `dvc repro` goes on where this
+was stopped, and the other way round.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from dvc.repo import Repo
+from rich.console import Console
+from rich.text import Text
+
+from flows import PROJECT, processes
+from pipeline.console import run_command, run_options
+from pipeline.errors import UserError
+
+Needs = dict[str, list[str]]
+"""By stage, in the order of dvc.yaml, those stages of the same plan that have to come before it."""
+
+# DVC holds its lock of the whole project for moments; a stage waits for it instead of failing.
+REPRO = (*processes.DVC, "--wait-for-lock", "repro", "--single-item")
+COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
+# DVC's own words at the end of each stage.
+_SAID_OFTEN = (
+    "Running stage ",
+    "Updating lock file ",
+    "Use `dvc push` ",
+    "To track the changes ",
+    "git add dvc.lock",
+    "To enable auto staging",
+    "dvc config core.autostage",
+)
+
+
+def plan(project: Path) -> Needs:
+    """The stages that are not up to date, and all that hang on them."""
+    with Repo(str(project)) as repo:
+        status, graph = repo.status(), repo.index.graph
+        # Names, not addresses, which are relative to the folder that one is in.
+        changed = {stage.name for stage in repo.index.stages if stage.addressing in status}
+        needs = {stage.name: [other.name for other in graph.successors(stage)] for stage in repo.index.stages}
+    for name in TopologicalSorter(needs).static_order():
+        if changed & set(needs[name]):
+            changed.add(name)
+    return {name: [other for other in needs[name] if other in changed] for name in needs if name in changed}
+
+
+class Lanes:
+    """Runs stages of a plan, `jobs` at a time, and prints what each says behind its name."""
+
+    def __init__(self, needs: Needs, jobs: int, project: Path, console: Console) -> None:
+        self.needs = needs
+        self.jobs = jobs
+        self.project = project
+        self.console = console
+        self.running: dict[str, processes.Command] = {}
+        self.width = max(map(len, needs), default=0)
+        # What most is waiting for comes first, then the order of dvc.yaml.
+        self.rank = {name: (-_followers(name, needs), place) for place, name in enumerate(needs)}
+
+    def run(self) -> list[str]:
+        """Do the stages; after one has failed none is begun, and those under way come to their end.
+
+        Returns:
+            The stages that failed.
+        """
+        order = TopologicalSorter(self.needs)
+        order.prepare()
+        failed: list[str] = []
+        ready: list[str] = []
+        under_way: dict[Future[int], str] = {}
+        with ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                while order.is_active():
+                    ready += order.get_ready()
+                    ready.sort(key=self.rank.__getitem__)
+                    while ready and not failed and len(under_way) < self.jobs:
+                        name = ready.pop(0)
+                        under_way[pool.submit(self._one, name)] = name
+                    if not under_way:
+                        break
+                    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                        name = under_way.pop(future)
+                        if future.result():
+                            failed.append(name)
+                        else:
+                            order.done(name)
+            except BaseException:
+                for command in list(self.running.values()):
+                    processes.end(command.process, processes.PATIENCE)
+                raise
+        return failed
+
+    def _one(self, name: str) -> int:
+        with processes.running([*REPRO, name], self._variables(), self.project) as command:
+            self.running[name] = command
+            self._tell(name, "begins")
+            for line in command.lines():
+                if line.strip() and not line.strip().startswith(_SAID_OFTEN):
+                    self._tell(name, line)
+            del self.running[name]
+            return command.status
+
+    def _tell(self, name: str, line: str) -> None:
+        colour = COLOURS[list(self.needs).index(name) % len(COLOURS)]
+        label = Text(f"{name:<{self.width}} | ", style=colour)
+        self.console.print(label + Text.from_ansi(line), soft_wrap=True, highlight=False)
+
+    def _variables(self) -> Mapping[str, str]:
+        share = max(1, (os.cpu_count() or 1) // self.jobs)
+        return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(share))}
+
+
+def _followers(name: str, needs: Needs) -> int:
+    """How many stages there are on the longest way from this one to an end."""
+    return max((1 + _followers(other, needs) for other in needs if name in needs[other]), default=0)
+
+
+def repro(jobs: Annotated[int, typer.Option(help="How many stages at a time.")] = 2) -> None:
+    """Bring every stage up to date, several at a time.
+
+    Raises:
+        UserError: a stage failed, or there are no jobs.
+    """
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs}: one stage at a time is the least")
+    console = Console()
+    needs = plan(PROJECT)
+    if not needs:
+        console.print("Data and pipelines are up to date.")
+        return
+    if failed := Lanes(needs, jobs, PROJECT, console).run():
+        raise UserError(f"{', '.join(failed)} failed: see above. The same command goes on from here.")
+
+
+if __name__ == "__main__":
+    run_command(lambda: run_options(repro))

@@ -1,0 +1,88 @@
+"""`dvc repro` with stages side by side: on a small project of DVC's, with DVC itself."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.repo import Repo
+from rich.console import Console
+
+from flows.side_by_side import Lanes, plan
+
+# Ends when the other one has begun, and fails if it never does.
+MEET = """
+import pathlib, sys, time
+own, other = sys.argv[1:]
+pathlib.Path(own + ".here").touch()
+for _ in range(1200):
+    if pathlib.Path(other + ".here").exists():
+        break
+    time.sleep(0.1)
+else:
+    sys.exit("the other never came")
+pathlib.Path(own).write_text(pathlib.Path("first").read_text() + own)
+"""
+JOIN = (
+    "import pathlib; p = pathlib.Path; p('last').write_text(p('left').read_text() + p('right').read_text())"
+)
+STAGES = {
+    "first": {"cmd": "cp source first", "deps": ["source"], "outs": ["first"]},
+    "left": {"cmd": f"{sys.executable} meet.py left right", "deps": ["first"], "outs": ["left"]},
+    "right": {"cmd": f"{sys.executable} meet.py right left", "deps": ["first"], "outs": ["right"]},
+    "last": {"cmd": "cat left right > last", "deps": ["left", "right"], "outs": ["last"]},
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "source").write_text("1")
+    (tmp_path / "meet.py").write_text(MEET)
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}, sort_keys=False))
+    Repo.init(str(tmp_path), no_scm=True).close()
+    return tmp_path
+
+
+def lanes(project: Path, jobs: int = 2) -> tuple[list[str], str]:
+    """The stages that failed, and what was printed."""
+    printed = io.StringIO()
+    failed = Lanes(plan(project), jobs, project, Console(file=printed, width=200)).run()
+    return failed, printed.getvalue()
+
+
+def test_stages_that_do_not_need_each_other_run_at_a_time_and_the_rest_in_order(project):
+    failed, printed = lanes(project)
+
+    assert failed == []
+    assert (project / "last").read_text() == "1left1right"
+    assert set(yaml.safe_load((project / "dvc.lock").read_text())["stages"]) == set(STAGES)
+    begun = [line.partition("|")[0].strip() for line in printed.splitlines() if line.endswith("| begins")]
+    assert begun[0] == "first" and begun[-1] == "last" and set(begun) == set(STAGES)
+    assert plan(project) == {}
+
+    (project / "left").unlink()  # DVC has it in its cache: brought back, and nothing is run again
+    (project / "left.here").unlink()
+    assert plan(project) == {"left": [], "last": ["left"]}
+    assert lanes(project)[0] == []
+    assert (project / "left").exists() and not (project / "left.here").exists()
+
+
+def test_after_a_failure_nothing_is_begun_and_what_is_under_way_comes_to_its_end(project):
+    stages = STAGES | {
+        "left": {"cmd": "echo no such thing >&2; exit 3", "deps": ["first"], "outs": ["left"]},
+        "right": {"cmd": "cp first right", "deps": ["first"], "outs": ["right"]},
+    }
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+
+    failed, printed = lanes(project)
+
+    assert failed == ["left"]
+    assert "left  | no such thing" in printed
+    assert "last  | begins" not in printed
+    assert "first" in yaml.safe_load((project / "dvc.lock").read_text())["stages"]
+    assert (project / "right").exists() == ("right | begins" in printed)
+
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}, sort_keys=False))
+    assert lanes(project)[0] == []
+    assert (project / "last").read_text() == "1left1right"
