@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from flows import PROJECT, settings
+from pipeline import commit
 from pipeline import params as parameters
 from pipeline.errors import UserError
 from pipeline.report import ablations as shown
@@ -66,7 +67,7 @@ def gather(
     metrics = json.loads((project / METRICS).read_text(encoding="utf-8"))
     return {
         "command": "make ablations",
-        "commit": _git(project, "rev-parse", "--short", "HEAD").strip(),
+        "commit": commit.current(project),
         "profile": base.get("profile"),
         "arm": arm,
         "baseline": baseline,

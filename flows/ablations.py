@@ -23,6 +23,7 @@ from pipeline import params as parameters
 from pipeline.console import run_command, run_options
 from pipeline.errors import UserError
 from pipeline.params import Params
+from pipeline.writer import WRITER_VARIABLE
 
 LOG_WIDTH = 170  # columns, where there is no terminal to fit
 
@@ -113,8 +114,13 @@ def build(*command: str) -> None:
     Raises:
         UserError: it failed.
     """
-    if subprocess.run([*processes.DVC, *command], cwd=PROJECT, env=processes.environment()).returncode:
+    if subprocess.run([*processes.DVC, *command], cwd=PROJECT, env=_variables()).returncode:
         raise UserError(f"`dvc {' '.join(command)}` failed (see above); run the same command again to go on")
+
+
+def _variables() -> dict[str, str]:
+    """This environment, and what tells the stages that they belong to who holds the workspace."""
+    return processes.environment() | {WRITER_VARIABLE: str(os.getpid())}
 
 
 def choose(found: Ablations, arm: str, only: str) -> Ablations:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from prefect.states import Completed, Crashed
 from prefect.utilities.annotations import quote
 
 from flows import dvc_output, processes
-from pipeline.writer import RUN_VARIABLE
+from pipeline.writer import WRITER_VARIABLE
 
 BACKOFF_SECONDS = (5, 20)  # before the second and the third try
 KILLED = (-9, 137)  # most often for want of memory, or because a machine went down
@@ -114,7 +115,7 @@ def follow_stage(outcome: str, lines: Any) -> State[None] | None:
 
 def _variables() -> dict[str, str]:
     """What tells a stage which run it belongs to."""
-    return {RUN_VARIABLE: str(flow_run.id or "")}
+    return {processes.RUN_VARIABLE: str(flow_run.id or ""), WRITER_VARIABLE: str(os.getpid())}
 
 
 def _follow(lines: Iterator[str]) -> None:

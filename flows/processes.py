@@ -15,6 +15,7 @@ from typing import IO
 from flows import PROJECT, guard
 
 LOOK_SECONDS = 1.0  # how often a silent command's reader looks whether the worker is still there
+RUN_VARIABLE = "PATCHWORDS_FLOW_RUN"  # the run in the Prefect UI that a stage belongs to, if any
 DVC = (sys.executable, "-m", "dvc")
 PATIENCE = 3.0  # seconds that a command has to end by itself
 

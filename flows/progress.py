@@ -15,7 +15,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.writer import RUN_VARIABLE
+from flows.processes import RUN_VARIABLE
 
 ARTIFACT_SECONDS = 1.0  # least time between two updates of the artifact: each is a request to the server
 

@@ -1,7 +1,8 @@
 """One writer at a time: a stage that `dvc repro` starts in a shell heeds a run that holds the workspace.
 
-`flows.workspace` takes the lock for a run started in the Prefect UI. DVC itself keeps two of its processes
-from the same stage, but not from different ones; and an experiment has its own settings in params.yaml.
+`flows.workspace` takes the lock, for a run started in the Prefect UI and for ablations. DVC itself keeps two
+of its processes from the same stage, but not from different ones; and an experiment has its own settings in
+params.yaml.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import IO, Any
 from pipeline.errors import UserError
 
 LOCK = Path(".work/writer.lock")
-RUN_VARIABLE = "PATCHWORDS_FLOW_RUN"  # the run in the Prefect UI that a stage belongs to, if any
+WRITER_VARIABLE = (
+    "PATCHWORDS_WRITER"  # the process that holds the workspace and that a stage belongs to, if any
+)
 STAGE_VARIABLE = "DVC_STAGE"  # set by DVC for a stage's command
 
 
@@ -29,11 +32,10 @@ def check(project: Path = Path(), variables: Mapping[str, str] = os.environ) -> 
     if STAGE_VARIABLE not in variables:
         return
     found = holder(project)
-    if found and found.get("flow_run") != variables.get(RUN_VARIABLE):
+    if found and str(found["pid"]) != variables.get(WRITER_VARIABLE):
         raise UserError(
             f"{variables[STAGE_VARIABLE]}: the workspace is being written to by the run {found['name']}"
-            f" (process {found['pid']}), started in the Prefect UI: wait until it has ended, or cancel it"
-            " there."
+            f" (process {found['pid']}): wait until it has ended, or stop it where it was started."
         )
 
 

@@ -114,12 +114,12 @@ def test_what_an_experiment_changes_is_put_back_after_a_kill_too(tmp_path):
 def test_a_stage_started_in_a_shell_is_refused_while_a_run_holds_the_workspace(tmp_path):
     in_shell = {writer.STAGE_VARIABLE: "ground"}
     writer.check(tmp_path, in_shell)
-    with workspace.sole_writer(tmp_path, WHO | {"flow_run": "its-id"}, print):
+    with workspace.sole_writer(tmp_path, WHO, print):
         with pytest.raises(UserError, match=r"ground: .* by the run first \(process 12\)"):
             writer.check(tmp_path, in_shell)
         with pytest.raises(UserError):
-            writer.check(tmp_path, in_shell | {writer.RUN_VARIABLE: "another-id"})
-        writer.check(tmp_path, in_shell | {writer.RUN_VARIABLE: "its-id"})
+            writer.check(tmp_path, in_shell | {writer.WRITER_VARIABLE: "13"})
+        writer.check(tmp_path, in_shell | {writer.WRITER_VARIABLE: "12"})
         writer.check(tmp_path, {})  # no stage: `patchwords overlays`, for instance
     writer.check(tmp_path, in_shell)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.writer import RUN_VARIABLE
+from flows.processes import RUN_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 480  # seconds; far more than a busy machine needs, and less than the endless stage takes
