@@ -11,6 +11,7 @@ from pipeline import writer
 from pipeline.errors import UserError
 
 USER_ERROR_STATUS = 2
+STOPPED_STATUS = 130  # what a shell says of a program that ctrl-C ended
 
 
 def run_command(main: Callable[[], object]) -> None:
@@ -28,16 +29,21 @@ def run_command(main: Callable[[], object]) -> None:
         sys.exit(USER_ERROR_STATUS)
     except KeyboardInterrupt:
         Console(stderr=True).print("[yellow]Stopped.[/yellow] The same command goes on from here.")
-        sys.exit(130)
+        sys.exit(STOPPED_STATUS)
 
 
 def run_options(command: Callable[..., object]) -> None:
-    """Run a function on the command line's words, by the options that its annotations (typer's) say."""
+    """Run a function on the command line's words, by the options that its annotations (typer's) say.
+
+    Raises:
+        KeyboardInterrupt: it was stopped by ctrl-C, which typer would make a mere status of.
+    """
     import typer
 
     app = typer.Typer(add_completion=False)
     app.command()(command)
-    app(standalone_mode=False)
+    if app(standalone_mode=False) == STOPPED_STATUS:
+        raise KeyboardInterrupt
 
 
 def print_error(error: UserError) -> None:

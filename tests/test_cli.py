@@ -91,6 +91,17 @@ def test_a_defect_keeps_its_traceback():
         console.run_command(main)
 
 
+def test_ctrl_c_ends_a_command_with_options_by_the_shells_status(monkeypatch, capsys):
+    def command() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(SystemExit) as stopped:
+        console.run_command(lambda: console.run_options(command))
+    assert stopped.value.code == 130
+    assert "Stopped." in capsys.readouterr().err
+
+
 def test_the_command_itself_ends_so(tmp_path):
     command = [sys.executable, "-m", "pipeline.cli", "profile", "smol"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
