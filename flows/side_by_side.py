@@ -127,11 +127,7 @@ def _followers(name: str, needs: Needs) -> int:
 
 
 def repro(jobs: Annotated[int, typer.Option(help="How many stages at a time.")] = 2) -> None:
-    """Bring every stage up to date, several at a time.
-
-    Raises:
-        UserError: a stage failed, or there are no jobs.
-    """
+    """Bring every stage up to date, several at a time."""
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: one stage at a time is the least")
     console = Console()
