@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import platform
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,7 +116,9 @@ def outputs(project: Path) -> Iterator[tuple[str, str, str]]:
 def _link_report() -> None:
     place = os.environ.get(FILES_VARIABLE)
     if place:
-        create_link_artifact(f"{place}/{REPORT.name}", "The report", key="report")
+        # The address is one of that machine's loopback; a run handed over was made on another.
+        where = f"Opens on {platform.node()}, where this run was made, while `make serve` runs there."
+        create_link_artifact(f"{place}/{REPORT.name}", "The report", key="report", description=where)
     else:
         create_markdown_artifact(f"The report: `{REPORT.resolve()}`", "report")
 
