@@ -7,14 +7,16 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+from transformers import LlavaForConditionalGeneration
 
 from pipeline import params as parameters
 from pipeline.console import run_command
 from pipeline.evaluation import subjects as loading
-from pipeline.evaluation.analysis import measures_table, write_curves
-from pipeline.evaluation.answers import predict
+from pipeline.evaluation.analysis import Analysis, measures_table, write_curves
+from pipeline.evaluation.answers import Reader, predict
 from pipeline.evaluation.caption_scores import JavaScorers
 from pipeline.evaluation.scores import measure
 from pipeline.evaluation.subjects import Subjects
@@ -42,85 +44,99 @@ def main() -> None:
     run = Run(arm, params.seed)
     subjects = loading.load(params, DATA)
     with processes.joined():
-        answered = answer(params, run, subjects)
+        examined = examine(params, run, subjects)
     if not processes.rank():
-        publish(lambda folder: evaluate(params, run, subjects, answered, folder), DATA / "evaluation" / arm)
+        publish(lambda folder: evaluate(params, run, subjects, examined, folder), DATA / "evaluation" / arm)
 
 
 @dataclass(frozen=True)
-class Answered:
-    """An arm's ``predictions``."""
+class Examined:
+    """What an arm's two checkpoints answered, and what was found about their projectors."""
 
     captions: pa.Table
-    """Of the caption examples alone, before fine-tuning."""
+    """``predictions`` of the caption examples alone, before fine-tuning."""
     predictions: pa.Table
     guesses: pa.Table
-    """Behind one featureless image."""
+    """``predictions`` behind one featureless image."""
+    analyses: tuple[Analysis, ...]
+    """Before and after fine-tuning; empty in every process but the first."""
 
 
-def answer(params: Params, run: Run, subjects: Subjects) -> Answered:
-    """All that an arm answers; of several processes each answers a part, and all have the whole."""
-    with Progress(f"answers of {run.arm}", 3, quiet=bool(processes.rank())) as progress:
-        model, processor = llava.load(run.pretrained)
-        captions = captions_of(model, processor, subjects, params)
-        progress.advance()
-        model, processor = llava.load(run.finetuned)
-        move(model)
-        found = []
-        for blank in (None, loading.mean_image(subjects.features)):
-            reader = loading.image_reader(model, processor.tokenizer, subjects, blank)
-            found.append(predict(reader, subjects.rows, subjects.world, subjects.boxes, params.evaluate))
+def examine(params: Params, run: Run, subjects: Subjects) -> Examined:
+    """All that needs an arm's models, each loaded once.
+
+    Of several processes each answers a part, and all have the whole; the first analyses the projectors.
+    """
+    quiet = bool(processes.rank())
+    analyses: list[Analysis] = []
+    with Progress(f"examine {run.arm}", 3 if quiet else 5, quiet=quiet) as progress:
+
+        def opened(checkpoint: Path) -> tuple[LlavaForConditionalGeneration, Any]:
+            model, processor = llava.load(checkpoint)
+            tokenizer = processor.tokenizer
+            if not quiet:
+                analyses.append(loading.analysed(model, tokenizer, subjects, params.evaluate, params.seed))
+                progress.advance()
+            move(model)
+            return model, tokenizer
+
+        def answers(reader: Reader, rows: list[dict]) -> pa.Table:
+            found = predict(reader, rows, subjects.world, subjects.boxes, params.evaluate)
             progress.advance()
-    return Answered(captions, *found)
+            return found
+
+        described = [row for row in subjects.rows if row["task"] == "caption"]
+        # No name is kept for this model: two at a time might be more than a GPU holds.
+        captions = answers(captioner(*opened(run.pretrained), subjects), described)
+        model, tokenizer = opened(run.finetuned)
+        predictions = answers(loading.image_reader(model, tokenizer, subjects), subjects.rows)
+        blank = loading.mean_image(subjects.features)
+        guesses = answers(loading.image_reader(model, tokenizer, subjects, blank), subjects.rows)
+    return Examined(captions, predictions, guesses, tuple(analyses))
 
 
-def evaluate(params: Params, run: Run, subjects: Subjects, answered: Answered, folder: Path) -> Estimates:
+def captioner(model: LlavaForConditionalGeneration, tokenizer, subjects: Subjects) -> Reader:
+    """A reader that is asked as in pre-training: no question, the caption follows."""
+    caption_prompt = ChatFormat.of(tokenizer, IMAGE).caption_prompt()
+    return replace(loading.image_reader(model, tokenizer, subjects), ask=lambda _: caption_prompt)
+
+
+def evaluate(params: Params, run: Run, subjects: Subjects, examined: Examined, folder: Path) -> Estimates:
     """Write an arm's estimates, predictions and similarity maps; returns the estimates after fine-tuning."""
     settings, seed, made_from = params.evaluate, params.seed, Provenance(params.evaluate.digest())
+    pretrained, finetuned = examined.analyses
 
     def keep(name: str, table: pa.Table, folder: Path) -> None:
         dataset.write_part(folder, 0, table, name, made_from)
 
+    curves = {"pretrained": pretrained.curves, "finetuned": finetuned.curves}
+    write_curves(folder / "curves.json", curves)
+    for found, suffix in ((pretrained, ""), (finetuned, "_finetuned")):
+        keep("similarity_maps", found.maps, folder / f"similarity_maps{suffix}")
+        keep("patch_labels", found.labels, folder / f"patch_labels{suffix}")
+
     with Progress(f"evaluate {run.arm}", 3) as progress, JavaScorers(settings.java) as java:
-        model, processor = llava.load(run.pretrained)
-        found = loading.analysed(model, processor.tokenizer, subjects, settings, seed)
-        curves = {"pretrained": found.curves}
-        described = measure(answered.captions, subjects.world, java)
-        write_estimates(folder / "pretrained.json", found.estimates | described.estimates(settings, seed))
-        keep("similarity_maps", found.maps, folder / "similarity_maps")
-        measures = pa.concat_tables([found.measures, measures_table(described.values)])
+        described = measure(examined.captions, subjects.world, java)
+        write_estimates(
+            folder / "pretrained.json", pretrained.estimates | described.estimates(settings, seed)
+        )
+        measures = pa.concat_tables([pretrained.measures, measures_table(described.values)])
         keep("measures", measures, folder / "measures_pretrained")
-        keep("patch_labels", found.labels, folder / "patch_labels")
         progress.advance()
 
-        model, processor = llava.load(run.finetuned)
-        found = loading.analysed(model, processor.tokenizer, subjects, settings, seed)
-        keep("similarity_maps", found.maps, folder / "similarity_maps_finetuned")
-        keep("patch_labels", found.labels, folder / "patch_labels_finetuned")
-        write_curves(folder / "curves.json", curves | {"finetuned": found.curves})
-        progress.advance()
-
-        keep("predictions", answered.predictions, folder / "predictions")
-        scored = measure(answered.predictions, subjects.world, java)
-        measures = pa.concat_tables([found.measures, measures_table(scored.values)])
+        keep("predictions", examined.predictions, folder / "predictions")
+        scored = measure(examined.predictions, subjects.world, java)
+        measures = pa.concat_tables([finetuned.measures, measures_table(scored.values)])
         keep("measures", measures, folder / "measures")
-        estimates = found.estimates | scored.estimates(settings, seed)
+        estimates = finetuned.estimates | scored.estimates(settings, seed)
         write_estimates(folder / "metrics.json", estimates)
         (folder / "unmeasured.json").write_text(json.dumps(scored.unmeasured, indent=2) + "\n")
-        guessed = measure(answered.guesses, subjects.world, java).estimates(settings, seed)
+        progress.advance()
+
+        guessed = measure(examined.guesses, subjects.world, java).estimates(settings, seed)
         write_estimates(folder / "no_image.json", guessed)
         progress.advance()
     return estimates
-
-
-def captions_of(model, processor, subjects: Subjects, params: Params):
-    """Predictions for the caption examples, asked as in pre-training: no question, the caption follows."""
-    move(model)
-    reader = loading.image_reader(model, processor.tokenizer, subjects)
-    rows = [row for row in subjects.rows if row["task"] == "caption"]
-    chat = ChatFormat.of(processor.tokenizer, IMAGE)
-    unasked = replace(reader, ask=lambda _: chat.caption_prompt())
-    return predict(unasked, rows, subjects.world, subjects.boxes, params.evaluate)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation import study_results
 from pipeline.evaluation import subjects as loading
 from pipeline.evaluation.answers import predict, summarise
-from pipeline.evaluation.evaluate import answer, evaluate
+from pipeline.evaluation.evaluate import evaluate, examine
 from pipeline.evaluation.references import references
 from pipeline.params import Params
 from pipeline.tables import digests
@@ -173,8 +173,8 @@ def one(params: Params, run: Run) -> None:
     if not run.finetuned.exists():
         finetune(params, run, [TaskCurve(params, run)])
     subjects = loading.load(params, DATA)
-    answered = answer(params, run, subjects)
-    publish(lambda folder: evaluate(params, run, subjects, answered, folder), run.root / run.arm)
+    examined = examine(params, run, subjects)
+    publish(lambda folder: evaluate(params, run, subjects, examined, folder), run.root / run.arm)
 
 
 def floors(params: Params) -> dict[str, dict]:

@@ -127,19 +127,15 @@ def project(model: LlavaForConditionalGeneration, features_BNW: torch.Tensor) ->
     return adapters.of(model).project(model, features_BNW)
 
 
-def halve_frozen(model: LlavaForConditionalGeneration, dtype: torch.dtype) -> bool:
-    """Hold the language model's weights in ``dtype`` where none of them is trained; whether they were.
+def halve_frozen(model: LlavaForConditionalGeneration, dtype: torch.dtype) -> None:
+    """Hold the weights of the language model, none of which is trained, in ``dtype``.
 
     Buffers stay as they are: rotary frequencies need their precision. So does the encoder, whose features are
     those that a cache would hold.
     """
-    parts = [model.model.language_model, model.lm_head]
-    weights = [value for part in parts for value in part.parameters()]
-    if any(value.requires_grad for value in weights):
-        return False
-    for value in weights:
-        value.data = value.data.to(dtype)
-    return True
+    for part in (model.model.language_model, model.lm_head):
+        for value in part.parameters():
+            value.data = value.data.to(dtype)
 
 
 def decoder_of(model: LlavaForConditionalGeneration) -> PreTrainedModel:

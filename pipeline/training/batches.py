@@ -11,12 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from pipeline.errors import UserError
 from pipeline.training.features import ImageFeatures
 from pipeline.training.supervision import PatchSupervision
 from pipeline.training.turns import Turns, draw_some, split_by_length
+
+FAILED = "failed"
+"""What a batch holds alone that a loader's worker could not make: the user's error, to be raised by whoever
+takes it. One that is raised in a worker arrives inside the text of torch's traceback."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,14 @@ class Shares(Dataset):
         return len(self.schedule) // self.step_images * self.shares
 
     def __getitem__(self, item: int) -> dict:
+        try:
+            return self._batch(item)
+        except UserError as error:
+            if get_worker_info() is None:
+                raise
+            return {FAILED: error}
+
+    def _batch(self, item: int) -> dict:
         step, share = divmod(item, self.shares)
         first = step * self.step_images
         places = [self.schedule[place] for place in range(first, first + self.step_images)]

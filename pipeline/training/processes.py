@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -67,13 +68,14 @@ def joined() -> Iterator[None]:
     """A group of the processes that torchrun started, each with a GPU of its own where there are any.
 
     For work that is shared out by `own_part` and put together by `gathered`. A process alone is no group.
+    Processes may wait for one that does something alone: when one dies, torchrun ends the others.
     """
     if "LOCAL_RANK" not in os.environ:
         yield
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("gloo")
+    distributed.init_process_group("gloo", timeout=timedelta(days=1))
     try:
         yield
     finally:

@@ -90,7 +90,8 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
         params.compute, params.train.report_to,
     )  # fmt: skip
     if not whole and processes.rank() == 0:
-        trained = projector_of(model.state_dict() if weights is None else weights)
+        projector = model.model.multi_modal_projector
+        trained = projector.state_dict() if weights is None else projector_of(weights)
         model, processor = llava.assemble(*parts)
         model.model.multi_modal_projector.load_state_dict(trained)
         weights = None
@@ -104,9 +105,9 @@ def pretrain(params: Params, run: Run, callbacks: Sequence[TrainerCallback] = ()
 
 
 def projector_of(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The projector's weights among a model's, on the CPU, by the names that the projector has for them."""
+    """The projector's weights among a model's, by the names that the projector has for them."""
     lead = "model.multi_modal_projector."
-    return {name.removeprefix(lead): value.cpu() for name, value in weights.items() if name.startswith(lead)}
+    return {name.removeprefix(lead): value for name, value in weights.items() if name.startswith(lead)}
 
 
 def patch_words(arm: ArmParams, features: ImageFeatures, tokenizer) -> PatchSupervision:

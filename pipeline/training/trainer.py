@@ -26,7 +26,7 @@ from pipeline.errors import UserError
 from pipeline.models import llava
 from pipeline.params import ArmParams, ComputeParams, OptimisationParams
 from pipeline.training import optimiser, processes, resuming
-from pipeline.training.batches import Collator, Schedule, Shares, shares_of
+from pipeline.training.batches import FAILED, Collator, Schedule, Shares, shares_of
 from pipeline.training.curves import Bar, Curve, check_reporters
 from pipeline.training.on_demand import OnDemand
 from pipeline.training.runtime import WORK, device
@@ -59,6 +59,11 @@ class PatchAlignedTrainer(Trainer):
     def _data(self) -> Shares:
         assert isinstance(self.train_dataset, Shares)
         return self.train_dataset
+
+    def _prepare_inputs(self, inputs):
+        if FAILED in inputs:
+            raise inputs[FAILED]
+        return super()._prepare_inputs(inputs)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The scalar loss of a batch; its parts are summed until they are logged."""

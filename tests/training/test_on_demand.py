@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from small_training import IMAGES, KilledAt, made_data, run
 from torch.utils.data import DataLoader
 
+from pipeline.errors import UserError
 from pipeline.models import word_table
 from pipeline.params import ArmParams, ProjectorParams
 from pipeline.tables import dataset, schemas
@@ -178,6 +179,19 @@ def test_workers_decode_what_the_process_itself_would(data, small_llava):
     for found, expected in zip(loader, (shares[k] for k in range(len(shares))), strict=True):
         assert torch.equal(found["pixels"], expected["pixels"])
         assert found["images"].tolist() == expected["images"].tolist()
+
+
+def test_a_picture_that_a_worker_cannot_read_is_told_as_the_process_itself_would(data, tmp_path, trained):
+    """The row, what was found and how to mend it; no traceback of torch's around it."""
+    shutil.copytree(data / "bare", tmp_path / "bare")
+    (tmp_path / "bare/3.png").write_bytes(b"no picture")
+    told = []
+    for loaders in (0, 1):
+        with pytest.raises(UserError) as error:
+            trained(tmp_path / "bare", f"loaders={loaders}", out=tmp_path / f"out{loaders}")
+        told.append(str(error.value))
+    assert told[0] == told[1]
+    assert told[1].startswith("Image i3, at '3.png' below") and told[1].endswith("which rejects it.")
 
 
 def test_patches_alone_take_the_encoder_along(data, encoder_folder, language_model_folder):

@@ -333,10 +333,3 @@ def test_a_frozen_language_model_in_half_precision_gives_nearly_the_same(small_l
     torch.testing.assert_close(other, one, rtol=0.02, atol=0.02)
     assert other_slope.dtype == torch.float32
     assert torch.cosine_similarity(slope.flatten(), other_slope.flatten(), dim=0) > 0.98
-
-
-def test_a_language_model_that_is_trained_keeps_its_precision(small_llava):
-    model, _ = small_llava
-    unfreeze(model)
-    assert not llava.halve_frozen(model, torch.bfloat16)
-    assert {value.dtype for value in model.parameters()} == {torch.float32}
