@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -43,8 +43,15 @@ class _Shapes(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
-def of_part(build: Callable[[], nn.Module], part: str, seed: int) -> dict[str, torch.Tensor]:
-    """The weights, by name, that ``part`` of ``build()`` has when it is built on the CPU with a seed.
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def of_part(build: Callable[[], Model], part: str, seed: int) -> Model:
+    """``build()`` as it is on the CPU with a seed, but of its weights only those of ``part`` are filled.
+
+    The others are shapes without memory, for weights from elsewhere to be assigned to
+    (``load_state_dict(..., assign=True)``). Buffers, which are computed and not drawn, are all there. The
+    stream of random numbers is left where building the whole model leaves it.
 
     Raises:
         RuntimeError: a weight of the part is made in a way that is not known here.
@@ -52,6 +59,7 @@ def of_part(build: Callable[[], nn.Module], part: str, seed: int) -> dict[str, t
     torch.manual_seed(seed)
     with _Shapes() as shapes, _truncated_in_full(shapes):
         model = build()
+    after = torch.get_rng_state()
     found = {}
     for name, value in model.get_submodule(part).named_parameters():
         if value.is_meta and id(value) not in shapes.last:
@@ -63,7 +71,9 @@ def of_part(build: Callable[[], nn.Module], part: str, seed: int) -> dict[str, t
             torch.set_rng_state(state)
             func(made, *args, **kwargs)
         found[name] = made
-    return found
+    torch.set_rng_state(after)
+    model.get_submodule(part).load_state_dict(found, strict=False, assign=True)
+    return model
 
 
 @contextlib.contextmanager

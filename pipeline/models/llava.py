@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoProcessor,
@@ -20,7 +21,7 @@ from transformers import (
 )
 
 from pipeline.errors import UserError
-from pipeline.models import adapters, pretrained
+from pipeline.models import adapters, first_weights, pretrained
 from pipeline.models import encoder as encoders
 from pipeline.models import language_model as language_models
 from pipeline.models.vocabulary import IMAGE
@@ -41,11 +42,11 @@ def assemble(
     if len(tokenizer) > decoder.get_input_embeddings().num_embeddings:
         decoder.resize_token_embeddings(len(tokenizer))
     config = configure(tower.config, decoder.config, tokenizer, projector)
-    torch.manual_seed(seed)
-    model = LlavaForConditionalGeneration(config)
-    model.model.vision_tower.load_state_dict(tower.state_dict())
-    model.model.language_model.load_state_dict(decoder.get_decoder().state_dict())
-    model.lm_head.load_state_dict(decoder.get_output_embeddings().state_dict())
+    model = untrained(config, seed)
+    give(model.model.vision_tower, tower)
+    give(model.model.language_model, decoder.get_decoder())
+    give(model.lm_head, decoder.get_output_embeddings())
+    model.tie_weights()
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     processor = LlavaProcessor(
@@ -58,6 +59,20 @@ def assemble(
         num_additional_image_tokens=encoders.class_tokens(tower.config),
     )
     return model, processor
+
+
+def untrained(config: LlavaConfig, seed: int) -> LlavaForConditionalGeneration:
+    """A model whose projector has the first weights of a seed; its other weights are yet to be given."""
+    return first_weights.of_part(
+        lambda: LlavaForConditionalGeneration(config), "model.multi_modal_projector", seed
+    )
+
+
+def give(part: nn.Module, source: nn.Module) -> None:
+    """Assign a module's weights to another of its shape, in the latter's precision; none is copied."""
+    dtypes = {name: value.dtype for name, value in part.state_dict().items()}
+    weights = {name: value.to(dtypes.get(name, value.dtype)) for name, value in source.state_dict().items()}
+    part.load_state_dict(weights, assign=True)
 
 
 def add_image_token(tokenizer) -> None:

@@ -21,8 +21,8 @@ from transformers import (
 
 from pipeline.errors import UserError
 from pipeline.models import encoder as encoders
-from pipeline.models import first_weights, llava
 from pipeline.models import language_model as language_models
+from pipeline.models import llava
 from pipeline.params import ProjectorParams
 
 
@@ -69,9 +69,7 @@ def assemble(
     text = AutoConfig.from_pretrained(language_model)
     text.vocab_size = max(len(tokenizer), len(table_VD))
     config = llava.configure(tower.config, text, tokenizer, projector)
-    first = first_weights.of_part(
-        lambda: LlavaForConditionalGeneration(config), "model.multi_modal_projector", seed
-    )
+    first = llava.untrained(config, seed).model.multi_modal_projector.state_dict()
     bare_text, bare_vision = copy.deepcopy(text), copy.deepcopy(tower.config)
     bare_text.num_hidden_layers = bare_vision.num_hidden_layers = 0
     bare_text.tie_word_embeddings = True

@@ -58,6 +58,27 @@ def test_parts_are_those_that_were_put_in(small_llava, encoder_folder, language_
             assert torch.equal(weights(ours)[name], value), name
 
 
+def test_an_assembly_is_a_new_model_with_the_parts_copied_into_it(encoder_folder, language_model_folder):
+    """The plain way: the whole model filled with random numbers first."""
+    projector = ProjectorParams(kind="mlp", feature_layers=[0, -1])
+    model, _ = llava.assemble(encoder_folder, language_model_folder, projector, 5)
+    drawn_next = torch.rand(3)
+    tower, _ = encoder.load(encoder_folder)
+    decoder, _ = language_model.load(language_model_folder)
+    torch.manual_seed(5)
+    plain = LlavaForConditionalGeneration(model.config)
+    assert torch.equal(drawn_next, torch.rand(3))
+    plain.model.vision_tower.load_state_dict(tower.state_dict())
+    plain.model.language_model.load_state_dict(decoder.get_decoder().state_dict())
+    plain.lm_head.load_state_dict(decoder.lm_head.state_dict())
+    for kind in ("named_parameters", "named_buffers"):
+        ours, theirs = (dict(getattr(each, kind)()) for each in (model, plain))
+        assert list(ours) == list(theirs) and ours
+        for name, value in theirs.items():
+            assert torch.equal(ours[name], value) and ours[name].dtype == value.dtype, name
+            assert ours[name].requires_grad == value.requires_grad, name
+
+
 def test_the_projector_depends_on_the_seed_alone(encoder_folder, language_model_folder):
     projector = ProjectorParams(kind="mlp", feature_layers=[0, -1])
     made = []

@@ -52,17 +52,25 @@ def test_first_weights_are_those_of_families_of_models(vision, text, monkeypatch
     config = LlavaConfig(vision_config=tower, text_config=words, image_token_index=5)
     part = "model.multi_modal_projector"
     found = first_weights.of_part(lambda: LlavaForConditionalGeneration(config), part, 3)
+    drawn_next = torch.rand(3)
     torch.manual_seed(3)
-    expected = LlavaForConditionalGeneration(config).get_submodule(part).state_dict()
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    whole = LlavaForConditionalGeneration(config)
+    assert torch.equal(drawn_next, torch.rand(3))
+    expected, weights = whole.get_submodule(part).state_dict(), found.get_submodule(part).state_dict()
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], value) for name, value in expected.items())
+    decoder = found.model.language_model
+    assert all(value.is_meta for value in decoder.parameters() if value.ndim > 1)
+    buffers = dict(found.named_buffers())
+    assert buffers.keys() == dict(whole.named_buffers()).keys() and len(buffers)
+    assert all(torch.equal(buffers[name], value) for name, value in whole.named_buffers())
 
 
 def test_first_weights_take_no_memory_for_the_rest(monkeypatch):
     """A language model of a billion weights, of which none is allocated or drawn."""
-    drawn = []
+    spent = []
     monkeypatch.setattr(
-        first_weights, "_spend", lambda func, tensor, args, kwargs: drawn.append(tensor.numel())
+        first_weights, "_spend", lambda func, tensor, args, kwargs: spent.append(tensor.numel())
     )
     vision = CLIPVisionConfig(
         hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
@@ -73,8 +81,9 @@ def test_first_weights_take_no_memory_for_the_rest(monkeypatch):
         lambda: LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text)),
         "model.multi_modal_projector", 1,
     )  # fmt: skip
-    assert sum(drawn) > 1e9
-    assert found["linear_2.weight"].shape == (4096, 4096) and found["linear_2.weight"].std() > 0
+    assert sum(spent) > 1e9
+    drawn = found.model.multi_modal_projector.linear_2.weight
+    assert drawn.shape == (4096, 4096) and drawn.std() > 0
     assert (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1e6
     )  # KiB; the weights would take 4 GB
