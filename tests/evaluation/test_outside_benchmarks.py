@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import stat
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import pytest
@@ -16,6 +18,8 @@ from PIL import Image
 from pipeline import params as parameters
 from pipeline.errors import UserError
 from pipeline.evaluation.outside import own, stage
+from pipeline.models.chat import ChatFormat, encode
+from pipeline.models.vocabulary import IMAGE
 from pipeline.tables import dataset, folders, schemas
 from pipeline.tables.dataset import Provenance
 
@@ -122,8 +126,7 @@ def test_own_questions_open_in_datasets_with_their_pictures(tmp_path):
         {
             "conversation_id": f"{image}/{k}",
             "image_id": image,
-            "prompt": f"q{k}",
-            "reference": "",
+            "texts": ["first ?", "one", f"q{k}", "two"] if k == 1 else [f"q{k}", "two"],
             "kind": None,
         }
         for k, image in enumerate(["900", "791", "790", "791"])
@@ -134,8 +137,50 @@ def test_own_questions_open_in_datasets_with_their_pictures(tmp_path):
         "arrow", data_files=str(table), split="train", cache_dir=str(tmp_path / "cache")
     )
     assert [row["question"] for row in found] == ["q2", "q1", "q3", "q0"]  # in the order of the images
+    assert [row["earlier"] for row in found] == [[], ["first ?", "one"], [], []]
+    assert {row["answer"] for row in found} == {"two"}
     assert [row["conversation_id"] for row in found] == ["790/2", "791/1", "791/3", "900/0"]
     expected = [Image.open(io.BytesIO(picture(image))) for image in ("790", "791", "791", "900")]
     assert [row["image"].size for row in found] == [image.size for image in expected]
     assert [row["image"].getpixel((0, 0)) for row in found] == [image.getpixel((0, 0)) for image in expected]
     assert str(table) in (tmp_path / f"task/{own.TASK}.yaml").read_text()
+
+
+@pytest.fixture
+def as_lmms_eval_asks(small_llava, monkeypatch):
+    """``ids(task, row)`` that the checkpoint is given of a row of a task; lmms-eval itself is not here."""
+    parts = {
+        "lmms_eval": {}, "lmms_eval.api": {}, "lmms_eval.api.instance": {"Instance": SimpleNamespace},
+        "lmms_eval.api.model": {"lmms": object},
+    }  # fmt: skip
+    for name, content in parts.items():
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**content))
+    monkeypatch.delitem(sys.modules, "pipeline.evaluation.outside.model", raising=False)
+    model = importlib.import_module("pipeline.evaluation.outside.model")
+    monkeypatch.delitem(sys.modules, "pipeline.evaluation.outside.model")
+    checkpoint = object.__new__(model.Checkpoint)
+    checkpoint.processor = small_llava[1]
+    checkpoint.chat = ChatFormat.of(checkpoint.processor.tokenizer, IMAGE)
+    checkpoint.batch_size = 4
+
+    def ids(task, row):
+        checkpoint.task_dict = {task: {"test": [row]}}
+        settings = {"until": "."}
+        args = (row["question"], settings, lambda row: [row["image"]], 0, task, "test")
+        ((_, inputs, _),) = next(checkpoint._batches([SimpleNamespace(args=args)]))
+        return inputs["input_ids"][0].tolist()
+
+    return ids
+
+
+def test_own_questions_stand_behind_the_turns_before_them_as_in_our_evaluation(
+    as_lmms_eval_asks, small_llava
+):
+    tokenizer = small_llava[1].tokenizer
+    chat = ChatFormat.of(tokenizer, IMAGE)
+    earlier = ["where is the star ?", "two cups"]
+    row = {"question": "what colour is the cup ?", "earlier": earlier, "image": Image.new("RGB", (32, 32))}
+    expected = chat.before_image + IMAGE * 16 + chat.asked([*earlier, row["question"]])
+    assert as_lmms_eval_asks(own.TASK, row) == encode(tokenizer, [expected])[0]
+    alone = chat.before_image + IMAGE * 16 + chat.prompt(row["question"])
+    assert as_lmms_eval_asks("another", row) == encode(tokenizer, [alone])[0]

@@ -18,6 +18,7 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
+from pipeline.evaluation.outside.own import TASK
 from pipeline.models.chat import ChatFormat
 from pipeline.models.vocabulary import IMAGE
 
@@ -80,8 +81,11 @@ class Checkpoint(lmms):
         groups: dict[tuple, list[tuple[int, dict, dict]]] = {}
         for place, request in enumerate(requests):
             context, settings, to_visual, doc_id, task, split = request.args
-            pictures = to_visual(self.task_dict[task][split][doc_id])
-            inputs = self._inputs(context, [picture.convert("RGB") for picture in pictures])
+            row = self.task_dict[task][split][doc_id]
+            pictures = to_visual(row)
+            # A task's text is the last question alone; of all tasks it is ours that has turns before it.
+            earlier = row["earlier"] if task == TASK else ()
+            inputs = self._inputs(context, [picture.convert("RGB") for picture in pictures], earlier)
             key = (len(pictures), inputs["input_ids"].shape[1], json.dumps(settings, sort_keys=True))
             group = groups.setdefault(key, [])
             group.append((place, inputs, settings))
@@ -89,10 +93,13 @@ class Checkpoint(lmms):
                 yield groups.pop(key)
         yield from groups.values()
 
-    def _inputs(self, context: str, pictures: list) -> dict[str, torch.Tensor]:
-        """A question as fine-tuning asked it: pictures first, whatever places the task marks in its text."""
+    def _inputs(self, context: str, pictures: list, earlier: Sequence[str] = ()) -> dict[str, torch.Tensor]:
+        """A question as fine-tuning asked it: pictures first, whatever places the task marks in its text.
+
+        ``earlier``: what user and assistant said before it, in turn.
+        """
         question = context.replace(IMAGE, "").strip()
-        text = self.chat.before_image + IMAGE * len(pictures) + self.chat.prompt(question)
+        text = self.chat.before_image + IMAGE * len(pictures) + self.chat.asked([*earlier, question])
         found = self.processor(
             text=[text], images=pictures or None, return_tensors="pt", add_special_tokens=False
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,20 +17,26 @@ from pipeline.tables import dataset
 
 TASK = "own_questions"
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_TEXTS = ("conversation_id", "question", "answer", "kind")
+_TEXT = {"dtype": "string", "_type": "Value"}
+_FEATURES = {name: _TEXT for name in _TEXTS} | {
+    "earlier": {"feature": _TEXT, "_type": "List"},
+    "image": {"_type": "Image"},
+}
 _SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("conversation_id", "question", "answer", "kind")] + [("image", _IMAGE)],
+    [(name, pa.string()) for name in _TEXTS] + [("earlier", pa.list_(pa.string())), ("image", _IMAGE)],
     # So that `datasets` decodes the column as pictures.
-    {b"huggingface": b'{"info": {"features": {"conversation_id": {"dtype": "string", "_type": "Value"}, '
-     b'"question": {"dtype": "string", "_type": "Value"}, "answer": {"dtype": "string", "_type": "Value"}, '
-     b'"kind": {"dtype": "string", "_type": "Value"}, "image": {"_type": "Image"}}}}'},
-)  # fmt: skip
+    {"huggingface": json.dumps({"info": {"features": _FEATURES}})},
+)
+"""``earlier``: what user and assistant said before the question, in turn."""
 
 
 def write(rows: Sequence[dict[str, Any]], images: Path, root: Path, folder: Path) -> None:
     """Write the task's folder: its YAML file, its functions, and the questions as one Arrow file.
 
     Args:
-        rows: examples of the task ``question``, as evaluation asks them, with ``prompt`` and ``reference``.
+        rows: examples of the task ``question``, as evaluation asks them: ``texts`` are what user and
+            assistant say in turn, the question and the reference last.
         images: the dataset ``images``.
         root: the source's root, for images that are kept by path.
         folder: what to make; whatever it holds is replaced.
@@ -57,8 +64,9 @@ def _with_pictures(rows: Sequence[dict[str, Any]], images: Path, root: Path) -> 
             png = _png(image, root)
             found += [
                 {
-                    "conversation_id": row["conversation_id"], "question": row["prompt"],
-                    "answer": row["reference"], "kind": row["kind"], "image": {"bytes": png, "path": None},
+                    "conversation_id": row["conversation_id"], "kind": row["kind"],
+                    "earlier": row["texts"][:-2], "question": row["texts"][-2], "answer": row["texts"][-1],
+                    "image": {"bytes": png, "path": None},
                 }
                 for row in by_image[image["image_id"]]
             ]  # fmt: skip
