@@ -30,7 +30,9 @@ FOUND = {
         "scene in words": {"referring.accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "n": 100}},
     },
     "differences": {
-        "patch_aligned": {"referring.accuracy": {"value": 0.25, "low": 0.15, "high": 0.35, "n": 100}}
+        "patch_aligned": {
+            "referring.accuracy": {"value": 0.25, "low": 0.15, "high": 0.35, "n": 100, "p": 0.0104}
+        }
     },
 }
 
@@ -44,14 +46,23 @@ def rendered(found: dict) -> list[str]:
 
 def test_arms_stand_side_by_side_with_their_difference_floor_and_ceiling():
     lines = rendered(FOUND)
-    assert lines[0].split() == ["caption", "patch-aligned", "difference", "[95", "%]", "floor", "ceiling"]
+    assert lines[0].split() == [
+        "caption",
+        "patch-aligned",
+        "difference",
+        "[95",
+        "%]",
+        "p",
+        "floor",
+        "ceiling",
+    ]
     assert "Alignment" in lines[1]
     assert lines[2].split()[-2:] == ["0.123", "0.500"]
     assert lines[3] == "Referring expressions"
     assert lines[4].endswith("31.2 %   90.0 %")
     assert "25.0 %" in lines[4]
     assert "50.0 %" in lines[4]
-    assert "+25.0 [+15.0, +35.0]" in lines[4]
+    assert "+25.0 [+15.0, +35.0]  0.010 " in lines[4]
 
 
 def test_metrics_that_nobody_measured_take_no_row():

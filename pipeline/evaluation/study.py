@@ -5,6 +5,7 @@ made once. A seed changes the projector's first weights and the order of the dat
 Runs go side by side, one process each whatever ``compute.processes`` says, GPUs in turn. Everything lies
 under ``data/study``, in a folder for what all arms share and in it one for each arm's own settings; what is
 there already is not run again. So a killed study goes on, and another arm or seed costs that arm or seed.
+``study.json`` is written anew after each run, of the runs that are done: it says how many seeds each arm has.
 `study_results` says what is made of the runs.
 """
 
@@ -15,11 +16,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from queue import Queue
+from threading import Lock
 
 import torch
 from transformers import AutoTokenizer, TrainerCallback
@@ -61,10 +63,7 @@ def main() -> None:
     check(options.seeds, options.jobs)
     seeds = [params.seed + number for number in range(options.seeds)]
     runs = [run_of(params, arm, seed) for seed in seeds for arm in arms]
-    side_by_side([run for run in runs if not results_of(run).exists()], options.jobs)
-    found = study_results.gather(
-        {arm: [run_of(params, arm, seed).root for seed in seeds] for arm in arms}, floors(params)
-    )
+    references = floors(params)
     named = f" ARMS={','.join(arms)}" if options.arms else ""
     about = {
         "command": f"make study SEEDS={options.seeds}{named}",
@@ -73,8 +72,28 @@ def main() -> None:
         "settings": {arm: params.arm(arm).model_dump(mode="json") for arm in arms},
         "seeds": options.seeds,
     }
+
+    def gathered() -> None:
+        publish_results(runs, about, references)
+
+    gathered()
+    side_by_side([run for run in runs if not results_of(run).exists()], options.jobs, gathered)
+
+
+def publish_results(runs: Sequence[Run], about: dict, references: dict) -> None:
+    """Write ``study.json`` of the runs that are done; nothing before the first arm has one."""
+    folders: dict[str, dict[int, Path]] = {}
+    for run in runs:
+        of_arm = folders.setdefault(run.arm, {})
+        if results_of(run).exists():
+            of_arm[run.seed] = run.root
+    if not next(iter(folders.values())):
+        return
+    found = study_results.gather({arm: done for arm, done in folders.items() if done}, references)
     COMPARISON.parent.mkdir(parents=True, exist_ok=True)
-    COMPARISON.write_text(json.dumps(about | found, indent=2) + "\n")
+    whole = COMPARISON.with_name(COMPARISON.name + ".partial")
+    whole.write_text(json.dumps(about | found, indent=2) + "\n")
+    os.replace(whole, COMPARISON)
 
 
 def chosen(params: Params, named: str | None) -> list[str]:
@@ -128,8 +147,8 @@ def results_of(run: Run) -> Path:
     return run.root / run.arm / "metrics.json"
 
 
-def side_by_side(missing: Sequence[Run], jobs: int) -> None:
-    """Run what is missing, each run in a process of its own, the cores shared out.
+def side_by_side(missing: Sequence[Run], jobs: int, after: Callable[[], None] = lambda: None) -> None:
+    """Run what is missing, each run in a process of its own, the cores shared out; ``after`` follows each.
 
     Raises:
         UserError: a run failed; the others were finished first.
@@ -143,6 +162,7 @@ def side_by_side(missing: Sequence[Run], jobs: int) -> None:
     free: Queue[str] = Queue()
     for job in range(at_once):
         free.put(gpus[job % len(gpus)] if gpus else "")
+    one_at_a_time = Lock()
 
     def start(run: Run) -> int:
         command = [sys.executable, "-m", "pipeline.evaluation.study"]
@@ -150,11 +170,14 @@ def side_by_side(missing: Sequence[Run], jobs: int) -> None:
         gpu = free.get()
         try:
             device = {"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}
-            return subprocess.run(
+            status = subprocess.run(
                 [*command, *which], env=os.environ | threads | device, check=False
             ).returncode
         finally:
             free.put(gpu)
+        with one_at_a_time:
+            after()
+        return status
 
     with ThreadPoolExecutor(at_once) as pool:
         ended = list(pool.map(start, missing))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.report import arms
 from pipeline.report.comparison import Row
-from pipeline.report.style import interval, number, unit
+from pipeline.report.style import interval, number, p_value, unit
 
 PRIMARY = "referring.accuracy"
 """The paper's largest gain is on referring expressions, so the headline rests on them."""
@@ -22,10 +22,11 @@ class Answer:
     caveats: list[str]
 
 
-def answer(rows: Sequence[Row], seeds: int | None = None) -> Answer:
+def answer(rows: Sequence[Row], seeds: int | None = None, done: Mapping[str, int] | None = None) -> Answer:
     """The answer in a sentence with its interval, and what limits it.
 
-    ``rows`` are those of the study where ``seeds`` says how many it ran, else those of the one run. No arm
+    ``rows`` are those of the study where ``seeds`` says how many it is of, else those of the one run;
+    ``done`` are the seeds that each arm has, where the study was stopped before it had them all. No arm
     is called better while its difference's interval includes zero, nor while the baseline has not risen
     above its floor: such an experiment cannot tell.
     """
@@ -35,9 +36,9 @@ def answer(rows: Sequence[Row], seeds: int | None = None) -> Answer:
         return Answer(
             "Referring expressions were not measured in two arms.",
             "The headline rests on them; the tables below say what was measured.",
-            _caveats(rows, seeds),
+            _caveats(rows, seeds, done or {}),
         )
-    return Answer(_headline(primary), _detail(primary), _caveats(rows, seeds))
+    return Answer(_headline(primary), _detail(primary), _caveats(rows, seeds, done or {}))
 
 
 def sorted_out(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
@@ -69,7 +70,10 @@ SETTLED = {
 
 
 def _headline(row: Row) -> str:
-    settled = [arm for arm in row.differences if _is_settled(row, arm)]
+    judged = [arm for arm in row.differences if row.verdict(arm)]
+    if not judged:
+        return "Not settled: of referring expressions there is no difference with an interval yet."
+    settled = [arm for arm in judged if _is_settled(row, arm)]
     if not settled:
         return "Not settled: referring expressions were not learned well enough to compare the arms."
     verdicts = {row.verdict(arm) for arm in settled}
@@ -94,21 +98,34 @@ def _detail(row: Row) -> str:
     values = {arm: number(mine.value, metric) + unit(metric) for arm, mine in row.arms.items()}
     baseline = next(iter(row.arms))
     if len(row.differences) > 1:
-        against = [
-            f"{arms.title(arm)} {values[arm]}, a difference of {change(row, arm)}" for arm in row.differences
-        ]
+        ranked = sorted(row.differences, key=lambda arm: -row.arms[arm].value)
+        first, last = (
+            f"{arms.title(arm)} {values[arm]}, a difference of {change(row, arm)}{_p_of(row, arm)}"
+            for arm in (ranked[0], ranked[-1])
+        )
         return (
             f"{arms.title(baseline)} gives {values[baseline]} of referring expressions the right box (IoU 0.5"
-            f" or more). Against it, with 95\u202f% intervals: {'; '.join(against)}."
+            f" or more). Of the {len(ranked)} other arms, with 95\u202f% intervals, the highest: {first}; the"
+            f" lowest: {last}."
         )
     ((arm, difference),) = row.differences.items()
     zero = ", which includes zero" if row.verdict(arm) == "level" else ""
+    zero += f", p = {p_value(difference.p)}" if difference.p is not None else ""
     return (
         f"{_SUBJECT.get(arm, arms.title(arm))} gives {values[arm]} of referring expressions the right box"
         f" (IoU 0.5 or more), {_OBJECT.get(baseline, arms.title(baseline))} {values[baseline]}: a difference"
         f" of {number(difference.estimate.value, metric, signed=True)}{unit(metric, signed=True)},"
         f" 95\u202f% interval {interval(difference.estimate, metric, signed=True)}{zero}."
     )
+
+
+def _p_of(row: Row, arm: str) -> str:
+    """Its p, and that adjusted for the arms that are compared."""
+    p, adjusted = row.differences[arm].p, row.adjusted()
+    if p is None:
+        return ""
+    also = f"; {p_value(adjusted[arm])} by Holm for {len(adjusted)} arms" if arm in adjusted else ""
+    return f", p = {p_value(p)}{also}"
 
 
 _SUBJECT = {"patch_aligned": "Patch-aligned training"}
@@ -120,17 +137,24 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _caveats(rows: Sequence[Row], seeds: int | None) -> list[str]:
+def _caveats(rows: Sequence[Row], seeds: int | None, done: Mapping[str, int]) -> list[str]:
     found = []
     for row in rows:
-        for arm in row.arms:
-            floor = row.against_floors(arm)
-            if floor:
-                found.append(_under_floor(row, arm, *floor))
+        under = {arm: floor for arm in row.arms if (floor := row.against_floors(arm))}
+        if len(row.arms) <= 2:
+            found += [_under_floor(row, arm, *floor) for arm, floor in under.items()]
+        elif under:
+            found.append(_all_under_floor(row, under))
     if seeds is None:
         found.append(
             "One training run an arm: intervals cover the choice of test examples, not the luck of training."
             " Runs that differ in their seed alone can differ by more. “make study” runs several seeds."
+        )
+    elif any(count < seeds for count in done.values()):
+        told = ", ".join(f"{arms.title(arm)} {count}" for arm, count in done.items())
+        found.append(
+            f"The study is not whole: of {seeds} seeds there are {told}. Differences are over the seeds that"
+            " both arms have; one seed alone has no interval."
         )
     else:
         found.append(f"Intervals are over {seeds} seeds: each arm was trained {seeds} times.")
@@ -138,9 +162,44 @@ def _caveats(rows: Sequence[Row], seeds: int | None) -> list[str]:
     if judged > 1:
         found.append(
             f"{judged} differences are looked at, each with a 95\u202f% interval: of twenty, one excludes"
-            " zero by chance."
+            " zero by chance." + _held(rows)
         )
     return found
+
+
+def _held(rows: Sequence[Row]) -> str:
+    """How many differences of many arms hold, when it counts that so many arms were looked at."""
+    apart = [(row, arm) for row in rows for arm in row.differences if row.verdict(arm) in ("better", "worse")]
+    adjusted = [row.adjusted().get(arm) for row, arm in apart]
+    if not adjusted or None in adjusted:
+        return ""
+    held = sum(p is not None and p <= 0.05 for p in adjusted)
+    return (
+        f" Of these intervals {len(apart)} exclude zero; {held} of those keep p \u2264 0.05 when it is"
+        " adjusted (Holm) for all the arms compared in the metric. That does not adjust for looking at many"
+        " metrics."
+    )
+
+
+def _all_under_floor(row: Row, under: Mapping[str, tuple[str, str]]) -> str:
+    """The arms of a metric that are not above their floors, in one sentence."""
+    metric = row.metric
+    floors = {name.partition(":")[0]: row.floors[name] for _, name in under.values()}
+    beside = "; ".join(f"{name}: {number(one.value, metric)}{unit(metric)}" for name, one in floors.items())
+    who, named = f"all {len(row.arms)} arms", ""
+    if len(under) < len(row.arms):
+        who = f"{len(under)} of {len(row.arms)} arms"
+        named = f" ({_listed([arms.title(arm).lower() for arm in under])})"
+    values = [row.arms[arm].value for arm in under]
+    span = (
+        f"{number(min(values), metric)} to {number(max(values), metric)}"
+        if len(values) > 1
+        else number(values[0], metric)
+    )
+    return (
+        f"{metric.group}: \u201c{metric.title}\u201d is not above its floor in"
+        f" {who}{named}: {span}{unit(metric)}; {beside}."
+    )
 
 
 def _under_floor(row: Row, arm: str, how: str, floor: str) -> str:

@@ -9,8 +9,8 @@ from math import hypot
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.evaluation.statistics import paired_difference
-from pipeline.report.inputs import Inputs, References, estimates
+from pipeline.evaluation.statistics import holm, paired_difference
+from pipeline.report.inputs import Inputs, References, estimate, estimates
 from pipeline.report.style import CEILING, FEATURES, UNTRAINED
 from pipeline.tables.metrics import METRICS, Estimate, Estimates, Metric
 
@@ -31,6 +31,9 @@ class Difference:
     paired: bool
     """Its interval comes from the same examples (or seeds) in both arms; otherwise the arms' intervals were
     combined as if independent, which is wider than need be."""
+    p: float | None = None
+    """Two-sided, of no difference: by swapping the two arms within examples, over seeds Student's paired t.
+    Only of paired differences."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,42 @@ class Row:
     ceiling: Estimate | None
     unmeasured: str = ""
     """Why no arm has it, in words; only where none has."""
+    level: frozenset[str] = frozenset()
+    """Arms whose paired difference from the best one includes zero, where that is known."""
+
+    @property
+    def best(self) -> str | None:
+        """The arm of the best value, of three or more; none where neither way is good."""
+        if len(self.arms) < 3 or self.metric.direction == 0:
+            return None
+        return max(self.arms, key=lambda arm: self.metric.direction * self.arms[arm].value)
+
+    @property
+    def same(self) -> bool:
+        """Whether three or more arms have one and the same value: there is nothing to compare."""
+        return len(self.arms) > 2 and len({one.value for one in self.arms.values()}) == 1
 
     def verdict(self, arm: str) -> str:
         """Of an arm against the baseline: ``better``, ``worse`` or ``level`` (the interval includes zero).
 
-        Empty if there is no difference, or neither way is good.
+        Empty if there is no difference, none with an interval, or neither way is good.
         """
         if arm not in self.differences or self.metric.direction == 0:
             return ""
         found = self.differences[arm].estimate
+        if not found.has_interval:
+            return ""
         if found.low <= 0 <= found.high:
             return "level"
         return "better" if (found.value > 0) == (self.metric.direction > 0) else "worse"
+
+    def adjusted(self) -> dict[str, float]:
+        """By arm, its difference's p adjusted by Holm for all the arms that this metric compares.
+
+        Empty where no more than one is compared: there is nothing to adjust for.
+        """
+        known = {arm: found.p for arm, found in self.differences.items() if found.p is not None}
+        return dict(zip(known, holm(list(known.values())), strict=True)) if len(known) > 1 else {}
 
     def against_floors(self, arm: str) -> tuple[str, str] | None:
         """The highest of the arm's floors that it is not above: (``below`` or ``at``, the floor's name).
@@ -83,7 +110,7 @@ def name_of_arm(reference: str) -> str | None:
 def rows(
     arms: Mapping[str, Estimates],
     references: References,
-    paired: Mapping[str, Estimates],
+    paired: Mapping[str, Mapping[str, Difference]],
     unmeasured: Mapping[str, str] | None = None,
 ) -> list[Row]:
     """Rows of all metrics that an arm has, or that have a reason for being in none, as `METRICS` orders them.
@@ -107,7 +134,7 @@ def rows(
         for arm in others:
             known = paired.get(arm, {}).get(metric.key)
             if known is not None:
-                differences[arm] = Difference(known, paired=True)
+                differences[arm] = known
             elif arm in mine and baseline in mine:
                 apart = independent_difference(mine[arm], mine[baseline])
                 differences[arm] = Difference(apart, paired=False)
@@ -126,7 +153,9 @@ def independent_difference(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(value, value - below, value + above, min(a.n, b.n))
 
 
-def paired_differences(measures: Mapping[str, pa.Table], resamples: int, seed: int) -> dict[str, Estimates]:
+def paired_differences(
+    measures: Mapping[str, pa.Table], resamples: int, seed: int
+) -> dict[str, dict[str, Difference]]:
     """By other arm, its difference from the first in each metric, over the examples measured in both.
 
     ``measures``: of each arm the table of that name, the baseline first.
@@ -135,7 +164,9 @@ def paired_differences(measures: Mapping[str, pa.Table], resamples: int, seed: i
     return {arm: _paired_difference(measures[arm], measures[baseline], resamples, seed) for arm in others}
 
 
-def _paired_difference(mine: pa.Table, baseline: pa.Table, resamples: int, seed: int) -> Estimates:
+def _paired_difference(
+    mine: pa.Table, baseline: pa.Table, resamples: int, seed: int
+) -> dict[str, Difference]:
     both = mine.join(
         baseline, ["metric", "example"], join_type="inner", right_suffix="_baseline"
     ).sort_by([("metric", "ascending"), ("example", "ascending")])  # fmt: skip
@@ -143,7 +174,8 @@ def _paired_difference(mine: pa.Table, baseline: pa.Table, resamples: int, seed:
     for key in both["metric"].unique().to_pylist():
         pairs = both.filter(pc.equal(both["metric"], key))
         first, second = (pairs[name].to_numpy() for name in ("value", "value_baseline"))
-        found[key] = paired_difference(first, second, resamples, seed).estimate
+        apart = paired_difference(first, second, resamples, seed)
+        found[key] = Difference(apart.estimate, paired=True, p=apart.p)
     return found
 
 
@@ -175,13 +207,21 @@ def pretrained_rows(inputs: Inputs, untrained: References, resamples: int, seed:
 def study_rows(study: Mapping) -> list[Row]:
     """Rows of ``study.json`` (means over seeds, differences paired by seed) or of ``metrics.json``."""
     return rows(
-        _all(study["arms"]), _all(study["references"]), _all(study["differences"]), study.get("unmeasured")
+        _all(study["arms"]), _all(study["references"]), _apart(study["differences"]), study.get("unmeasured")
     )
 
 
 def study_pretrained_rows(study: Mapping) -> list[Row]:
     """Rows of the study before fine-tuning."""
-    return rows(_all(study["pretrained"]), {}, _all(study["pretrained_differences"]))
+    return rows(_all(study["pretrained"]), {}, _apart(study["pretrained_differences"]))
+
+
+def _apart(values: Mapping) -> dict[str, dict[str, Difference]]:
+    """Differences as they were written; those written without ``p`` have none."""
+    return {
+        arm: {key: Difference(estimate(one), True, one.get("p")) for key, one in found.items()}
+        for arm, found in values.items()
+    }
 
 
 def _all(values: Mapping) -> dict[str, Estimates]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,9 @@ def read(data: Path, arms: Sequence[str]) -> Inputs:
 
 
 def estimate(value: dict[str, Any]) -> Estimate:
-    """An estimate from its JSON form."""
-    return Estimate(value["value"], value["low"], value["high"], value["n"])
+    """An estimate from its JSON form; edges that are null are not known."""
+    low, high = (nan if value[edge] is None else value[edge] for edge in ("low", "high"))
+    return Estimate(value["value"], low, high, value["n"])
 
 
 def estimates(values: Mapping[str, Any]) -> Estimates:

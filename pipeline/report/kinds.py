@@ -46,5 +46,6 @@ def _row(
         both = sorted(values.keys() & by_arm.get(baseline, {}).keys())
         if arm != baseline and both:
             first, second = ([of[name] for name in both] for of in (values, by_arm[baseline]))
-            differences[arm] = Difference(paired_difference(first, second, resamples, seed).estimate, True)
+            apart = paired_difference(first, second, resamples, seed)
+            differences[arm] = Difference(apart.estimate, True, apart.p)
     return Row(metric, arms, differences, {}, None)

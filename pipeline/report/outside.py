@@ -91,9 +91,9 @@ def _difference(
 ) -> Difference | None:
     if my_samples and my_samples.keys() == its_samples.keys():
         first, second = ([of[key] for key in sorted(my_samples)] for of in (my_samples, its_samples))
-        found = paired_difference(first, second, resamples, seed).estimate
+        found = paired_difference(first, second, resamples, seed)
         # A metric that is no mean of its samples (a ratio, a score of a judge) is not what they pair.
-        if abs(found.value - (mine.value - baseline.value)) < 1e-6:
-            return Difference(found, paired=True)
+        if abs(found.estimate.value - (mine.value - baseline.value)) < 1e-6:
+            return Difference(found.estimate, True, found.p)
     apart = independent_difference(mine, baseline)
     return Difference(apart, paired=False) if apart.has_interval else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from pipeline.report import (
     style,
 )
 from pipeline.report.comparison import Row
+from pipeline.report.overview import beside_best, beside_best_over_seeds, of_examples, overview
 from pipeline.tables.metrics import BY_KEY
 
 _SHARE = BY_KEY["decomposition.noun_and_attribute"]
@@ -46,7 +47,7 @@ def make(data: Path, params: Params) -> dict[Path, str]:
         UserError: something that the report cannot do without is missing; the message names the stage.
     """
     found = inputs.read(data, params.arms)
-    rows = comparison.final_rows(found, params.evaluate.bootstrap, params.seed)
+    rows = _rows(found, params)
     benchmarks = outside.read(data, params.arms)
     outside_rows = outside.rows(data, benchmarks, params.evaluate.bootstrap, params.seed)
     folder = data / "report"
@@ -60,8 +61,9 @@ def make(data: Path, params: Params) -> dict[Path, str]:
 
 def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], outside_rows: list[Row]) -> str:
     root = params.source.path
-    study = comparison.study_rows(found.study) if found.study else []
+    study = _study_rows(found.study) if found.study else []
     seeds = found.study["seeds"] if found.study else None
+    done = {arm: len(of_arm) for arm, of_arm in (found.study or {}).get("seeds_done", {}).items()}
     decisive = study or rows
     looks = arms.looks(params.arms)
     # The study and the ablations may have run other arms; those that both have look alike.
@@ -89,12 +91,16 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], out
     )
     environment.filters.update(
         number=style.number, interval=style.interval, told=_told, count=_count,
-        sentence=lambda text: text.replace("_", " "), floor=style.floor_title,
+        sentence=lambda text: text.replace("_", " "), floor=style.floor_title, p_value=style.p_value,
     )  # fmt: skip
     return environment.get_template("page.html.j2").render(
         settings_of_arms={arm: params.arm(arm) for arm in params.arms},
-        answer=answer.answer(decisive, seeds),
+        answer=answer.answer(decisive, seeds, done),
+        unfinished=done if any(count < (seeds or 0) for count in done.values()) else {},
         verdicts=answer.sorted_out(decisive),
+        overview=overview(decisive),
+        overview_looks=study_looks or looks,
+        tested=TESTED.format(params.evaluate.bootstrap) + (HOLM if len(looks) > 2 else ""),
         study=found.study,
         study_groups=_groups(study),
         study_pretrained_groups=_groups(comparison.study_pretrained_rows(found.study) if found.study else []),
@@ -121,6 +127,28 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], out
         origins=lineage.origins(data, params.arms),
         commands=lineage.commands(params.arms),
     )
+
+
+def _rows(found: inputs.Inputs, params: Params) -> list[Row]:
+    rows = comparison.final_rows(found, params.evaluate.bootstrap, params.seed)
+    if len(found.arms) <= 2:
+        return rows
+    return beside_best(rows, of_examples(found), params.evaluate.bootstrap, params.seed)
+
+
+def _study_rows(study: Mapping[str, Any]) -> list[Row]:
+    rows = comparison.study_rows(study)
+    return beside_best_over_seeds(rows, study.get("by_seed", {})) if len(study["arms"]) > 2 else rows
+
+
+TESTED = (
+    "p: two-sided, of no difference, by swapping the two arms’ values within examples: exact where answers"
+    " are right or wrong, else {} times at random, so that it is never below one in as many."
+)
+HOLM = (
+    " Under it p adjusted by Holm for all the arms that are compared in the metric: at most 0.05, it holds"
+    " although so many were looked at."
+)
 
 
 def _before_training(references: inputs.References) -> inputs.References:
@@ -163,9 +191,19 @@ def _told(arm: ArmParams, first: bool) -> str:
     also = "trains it on captions and" if first else "also"
     if not arm.captions:
         also = "trains it on patches alone and"
-    return f"{also} {LOSSES[arm.loss]}"
+    special = [words for name, words in _SPECIAL.items() if getattr(arm, name) != _USUAL[name].default]
+    return ", ".join([f"{also} {LOSSES[arm.loss]}", *(words.format(arm) for words in special)])
 
 
+_USUAL = ArmParams.model_fields
+_SPECIAL = {
+    "words": "by its {0.words}",
+    "apply_to": "each of a region\u2019s tokens by itself",
+    "dimensions": "on a share of {0.dimensions:g} of the dimensions",
+    "anneal": "less and less (annealed)",
+    "finetune_beta": "in fine-tuning too (weight {0.finetune_beta:g})",
+}
+"""Settings of an arm that are told where they are not the usual ones."""
 LOSSES = {
     "cosine": "pulls each patch towards the words for what it shows",
     "vocabulary": "asks that of all words those for what a patch shows are nearest to it",

@@ -94,7 +94,10 @@ def study_curves(
         label, measure, factor = _described(key)
         lines = []
         for arm, of_arm in arms.items():
-            steps, value, low, high = (np.asarray(of_arm[name]) for name in ("step", "value", "low", "high"))
+            # Null, where one seed has no interval, becomes NaN, which is not drawn.
+            steps, value, low, high = (
+                np.array(of_arm[name], dtype=np.float64) for name in ("step", "value", "low", "high")
+            )
             lines.append(Line(arm, steps, value * factor, low * factor, high * factor))
         plots.append(Plot(label, draw(lines, label, measure, f"study.{key}", looks)))
     return plots

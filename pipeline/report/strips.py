@@ -16,14 +16,15 @@ TOP, LANE = 11, 12
 """The first arm's height above the next edge, and what lies between two arms."""
 
 
-def strip(row: Row, looks: Looks) -> Markup:
+def strip(row: Row, looks: Looks, only: str | None = None) -> Markup:
     """The row as an SVG element: marks with intervals in the arms' colours, floors dashed, ceiling solid.
 
+    With ``only``, that arm's lane alone, on the axis of all: lanes one above the other read as one picture.
     Shares run from 0 to 100 %; other numbers from the smallest to the largest value shown (or 0).
     """
     low, high = _limits(row)
-    lanes = {arm: TOP + LANE * place for place, arm in enumerate(looks)}
-    height = TOP + LANE * len(looks) - 1
+    lanes = {arm: TOP + LANE * place for place, arm in enumerate([only] if only else looks)}
+    height = TOP + LANE * len(lanes) - 1
 
     def x(value: float) -> float:
         share = (min(max(value, low), high) - low) / (high - low)
@@ -32,21 +33,22 @@ def strip(row: Row, looks: Looks) -> Markup:
     parts = [f'<line class="axis" x1="{PAD}" x2="{WIDTH - PAD}" y1="{height - 3}" y2="{height - 3}"/>']
     for name, floor in row.floors.items():
         tone = name_of_arm(name)
+        if only and tone not in (None, only):
+            continue
         at = x(floor.value)
         # Over all lanes, or over its own arm's.
-        top, bottom = (lanes[tone] - 6, lanes[tone] + 6) if tone in looks else (2, height - 3)
-        kind = f"floor {looks[tone].css}" if tone in looks else "floor"
+        top, bottom = (lanes[tone] - 6, lanes[tone] + 6) if tone in lanes else (2, height - 3)
+        kind = f"floor {looks[tone].css}" if tone in lanes else "floor"
         parts.append(_tick(kind, at, top, bottom, f"{name}: {number(floor.value, row.metric)}"))
     if row.ceiling:
         label = f"ceiling: {number(row.ceiling.value, row.metric)}"
         parts.append(_tick("ceiling", x(row.ceiling.value), 2, height - 3, label))
-    for arm, mine in row.arms.items():
+    shown = {arm: mine for arm, mine in row.arms.items() if arm in lanes}
+    for arm, mine in shown.items():
         y = lanes[arm]
         bar = f'<line x1="{x(mine.low)}" x2="{x(mine.high)}" y1="{y}" y2="{y}"/>' if mine.has_interval else ""
         parts.append(f'<g class="{looks[arm].css}">{bar}{_mark(looks[arm].mark, x(mine.value), y)}</g>')
-    label = "; ".join(
-        f"{looks[arm].title} {number(mine.value, row.metric)}" for arm, mine in row.arms.items()
-    )
+    label = "; ".join(f"{looks[arm].title} {number(mine.value, row.metric)}" for arm, mine in shown.items())
     return Markup(
         f'<svg class="strip" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">'
         + "".join(parts)

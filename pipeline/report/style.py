@@ -30,6 +30,11 @@ def number(value: float, metric: Metric, signed: bool = False) -> str:
     return text.replace("-", MINUS)
 
 
+def p_value(p: float) -> str:
+    """A p with three decimals; one that would read as zero as ``<0.001``."""
+    return f"{p:.3f}" if p >= 0.0005 else "<0.001"
+
+
 def unit(metric: Metric, signed: bool = False) -> str:
     """What stands behind the number in a sentence."""
     if metric.unit != "share":

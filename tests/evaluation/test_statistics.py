@@ -172,3 +172,22 @@ def test_values_an_example_of_a_ratio_have_its_value_and_its_spread():
 
 def test_one_example_has_the_score_itself():
     assert per_example(np.array([[3.0, 4.0]]), lambda s: s[:, 0] / s[:, 1]) == pytest.approx([0.75])
+
+
+def test_holm_multiplies_the_smallest_p_by_their_number_and_keeps_the_order():
+    # By hand: 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 * 1, none below the one before it.
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.4, 0.6]) == pytest.approx([0.8, 0.8])
+    assert statistics.holm([0.7, 0.9]) == [1.0, 1.0]
+    assert statistics.holm([0.2]) == [0.2]
+    assert statistics.holm([]) == []
+
+
+def test_p_of_right_and_wrong_answers_is_mcnemar_s_exact_one():
+    rng = np.random.default_rng(3)
+    a, b = rng.integers(0, 2, (2, 60)).astype(float)
+    better, worse = int((a > b).sum()), int((a < b).sum())
+    assert better != worse
+    expected = stats.binomtest(better, better + worse).pvalue
+    assert statistics.paired_difference(a, b, 50).p == pytest.approx(expected, rel=1e-12)
+    assert statistics.paired_difference(np.ones(400), np.zeros(400), 50).p == pytest.approx(2 * 0.5**400)

@@ -49,3 +49,10 @@ def test_a_run_that_fails_is_named_and_the_others_are_finished(started, monkeypa
     with pytest.raises(UserError, match=r"caption \(seed 3\) did not finish"):
         study.side_by_side([Run("caption", 3), Run("caption", 4)], 2)
     assert {device for _, _, device in started} == {None} and len(started) == 2
+
+
+def test_what_is_done_is_gathered_after_each_run(started, monkeypatch):
+    monkeypatch.setattr(study.torch.cuda, "device_count", lambda: 0)
+    gathered = []
+    study.side_by_side(RUNS[:2], 2, lambda: gathered.append(len(started)))
+    assert len(gathered) == 2 and gathered[-1] == 2

@@ -1,5 +1,7 @@
 """Who is called better, and when nobody is."""
 
+import math
+
 import pyarrow as pa
 import pytest
 
@@ -17,7 +19,9 @@ def row(
 ) -> comparison.Row:
     arms = {"caption": {key: exact(caption)}, "patch_aligned": {key: exact(aligned)}}
     references = {name.replace("_", " "): {key: exact(value)} for name, value in floors.items()}
-    return comparison.rows(arms, references, {"patch_aligned": {key: difference}})[0]
+    return comparison.rows(
+        arms, references, {"patch_aligned": {key: comparison.Difference(difference, True)}}
+    )[0]
 
 
 @pytest.mark.parametrize(
@@ -52,10 +56,11 @@ def test_measures_are_paired_by_metric_and_example() -> None:
     found = comparison.paired_differences({"caption": caption, "patch_aligned": aligned}, 200, 0)[
         "patch_aligned"
     ]
-    cosine = found["alignment.cosine"]
+    cosine = found["alignment.cosine"].estimate
     # Both differences are 0.1, though the values themselves lie 0.8 apart.
     assert (cosine.value, cosine.low, cosine.high, cosine.n) == (*[pytest.approx(0.1)] * 3, 2)
-    assert found["alignment.top1"].value == 0.5
+    assert found["alignment.top1"].estimate.value == 0.5
+    assert (found["alignment.top1"].paired, found["alignment.top1"].p) == (True, 1.0)  # one of two differs
     assert comparison.paired_differences({}, 200, 0) == {}
 
 
@@ -85,8 +90,9 @@ def test_differences_pair_the_examples_that_both_arms_answered_in_whatever_order
         comparison.scores({"caption": caption, "patch_aligned": aligned}), 200, 0
     )["patch_aligned"]
     assert set(found) == {"question.accuracy"}
-    assert found["question.accuracy"].value == pytest.approx(2 / 3)  # a +1, b 0, c +1
-    assert found["question.accuracy"].n == 3
+    apart = found["question.accuracy"].estimate
+    assert apart.value == pytest.approx(2 / 3)  # a +1, b 0, c +1
+    assert apart.n == 3
 
 
 def test_an_arm_is_held_against_its_highest_floor_and_not_against_the_other_arm_s() -> None:
@@ -141,6 +147,20 @@ def test_one_run_is_called_one_run_and_a_study_by_its_seeds() -> None:
     assert any("One training run" in line for line in answer.answer([made]).caveats)
     assert any("5 seeds" in line for line in answer.answer([made], 5).caveats)
     assert not any("One training run" in line for line in answer.answer([made], 5).caveats)
+
+
+def test_a_study_that_was_stopped_says_how_many_seeds_each_arm_has() -> None:
+    caveats = answer.answer([row(0.5, 0.6, exact(0.1))], 5, {"caption": 5, "patch_aligned": 3}).caveats
+    assert any("of 5 seeds there are Captions only 5, Patch-aligned 3" in line for line in caveats)
+    assert not any("trained 5 times" in line for line in caveats)
+
+
+def test_without_an_interval_nobody_is_better() -> None:
+    one_seed = Estimate(0.1, math.nan, math.nan, 1)
+    made = row(0.5, 0.6, one_seed)
+    assert made.verdict("patch_aligned") == ""
+    assert "with an interval yet" in answer.answer([made]).headline
+    assert "no interval" in answer.answer([made]).detail
 
 
 def test_without_referring_expressions_the_headline_says_so() -> None:

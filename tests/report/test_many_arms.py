@@ -2,14 +2,16 @@
 
 import json
 import re
+from html import escape
 from pathlib import Path
 
 import made_data
+import numpy as np
 import pytest
 from rich.console import Console
 
 from pipeline import cli
-from pipeline.report import answer, arms, comparison, examples, page, style
+from pipeline.report import answer, arms, comparison, examples, overview, page, style
 from pipeline.report.inputs import estimate
 from pipeline.tables.metrics import BY_KEY, Estimate
 
@@ -34,23 +36,42 @@ def test_each_other_arm_is_compared_with_the_first(report: dict[str, str]) -> No
 
 def test_every_difference_stands_in_the_page_and_in_the_tables(report: dict[str, str]) -> None:
     made = json.loads(report["metrics.json"])
-    final = report["index.html"].split('data-table="final"')[1]
+    final = report["index.html"].split('data-table="final"')[1].split("</section>")[0]
     for arm, found in made["differences"].items():
         for key, value in found.items():
             one, metric = estimate(value), BY_KEY[key]
             shown = style.number(one.value, metric, True)
-            row = final.split(f'<tr data-metric="{key}">')[1].split("</tr>")[0]
-            cell = row.split(f'data-difference="{arm}"')[1].split("</td>")[0]
-            assert shown in cell
-            line = next(
-                line
-                for line in report["results.md"].splitlines()
-                if line.startswith(
-                    (f"| {metric.group}: {metric.title} |", f"| {metric.group}: {metric.title},")
-                )
-            )
-            assert line.split(" | ")[5 + FIVE.index(arm)].startswith(shown)
-    assert len({line.count("|") for line in report["results.md"].splitlines()}) == 1
+            block = final.split(f'data-metric="{key}"')[1]
+            if "the same in all arms" in block.split("</p>")[0]:
+                assert one.value == 0
+            else:
+                row = block.split("</table>")[0].split(f'<tr data-arm="{arm}">')[1].split("</tr>")[0]
+                cell, p = row.split(f'data-difference="{arm}"')[1].split("</td>")[:2]
+                assert shown in cell
+                if "p" in value:
+                    assert f">{escape(style.p_value(value['p']))}<" in p
+                    assert f">{escape(style.p_value(value['holm']))}<" in p
+            for file, between in (("results.md", " | "), ("results.tex", " & ")):
+                title = (f"{metric.group}: {metric.title}", arms.title(arm))
+                cells = [line.replace("$-$", style.MINUS).replace("\\", "").lstrip("| ").split(between)
+                         for line in report[file].splitlines()]  # fmt: skip
+                (line,) = (c for c in cells if (c[0].removesuffix(", %"), *c[1:2]) == title)
+                assert line[3].startswith(shown)
+                assert line[4] == (style.p_value(value["p"]) if "p" in value else "")
+    table = report["results.md"].partition("\n\n")[0]
+    assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_p_is_adjusted_for_the_arms_of_a_metric(report: dict[str, str]) -> None:
+    differences = json.loads(report["metrics.json"])["differences"]
+    keys = [key for key, found in differences["vocabulary"].items() if "p" in found]
+    assert "question.accuracy" in keys
+    for key in keys:
+        ps = {arm: found[key]["p"] for arm, found in differences.items()}
+        adjusted = {arm: found[key]["holm"] for arm, found in differences.items()}
+        smallest = min(ps, key=ps.__getitem__)
+        assert adjusted[smallest] == pytest.approx(min(1.0, 4 * ps[smallest]), abs=2e-6)
+        assert all(adjusted[arm] >= ps[arm] for arm in ps)
 
 
 def test_every_arm_has_its_own_look(report: dict[str, str]) -> None:
@@ -60,8 +81,9 @@ def test_every_arm_has_its_own_look(report: dict[str, str]) -> None:
     for look in found.values():
         assert f"--{look.css}: {look.colour}" in report["index.html"]
         assert f"stroke: var(--{look.css})" in report["index.html"]  # its curves
-    many = arms.looks([f"a{k}" for k in range(35)])
-    assert len({(look.colour, look.mark) for look in many.values()}) == 35
+    many = arms.looks([f"a{k}" for k in range(60)])
+    assert len({(look.colour, look.mark) for look in many.values()}) == 60
+    assert len({look.colour for look in list(many.values())[:12]}) == 12
 
 
 def test_nothing_in_the_page_speaks_of_two_arms(report: dict[str, str]) -> None:
@@ -76,7 +98,7 @@ def rows(*others: float) -> list[comparison.Row]:
         name: Estimate(x, x - 0.02, x + 0.02, 900) for name, x in zip(names, (0.5, *others), strict=True)
     }
     apart = {
-        name: {key: Estimate(x - 0.5, x - 0.53, x - 0.47, 900)}
+        name: {key: comparison.Difference(Estimate(x - 0.5, x - 0.53, x - 0.47, 900), True, 0.01)}
         for name, x in zip(names[1:], others, strict=True)
     }
     return comparison.rows({name: {key: value} for name, value in values.items()}, {}, apart)
@@ -90,8 +112,55 @@ def test_the_headline_names_who_is_better_and_who_is_worse() -> None:
         "It depends on the loss: the model finds more with Arm 1; less with Arm 3 and Arm 4;"
         " as much, as far as is shown with Arm 2."
     )
-    assert "Arm 3 40.0\u202f%, a difference of \u221210.0 points (\u221213.0 to \u22127.0)" in mixed.detail
-    assert any(line.startswith("4 differences") for line in mixed.caveats)
+    lowest = "the lowest: Arm 3 40.0\u202f%, a difference of \u221210.0 points (\u221213.0 to \u22127.0)"
+    assert f"{lowest}, p = 0.010; 0.040 by Holm for 4 arms." in mixed.detail
+    assert "the highest: Arm 1 60.0\u202f%" in mixed.detail
+    (looked,) = (line for line in mixed.caveats if line.startswith("4 differences"))
+    assert "3 exclude zero; 3 of those keep p" in looked
+    assert sum("floor" in line for line in mixed.caveats) == 0
+
+
+def test_arms_under_their_floor_are_named_in_one_sentence() -> None:
+    key = "referring.accuracy"
+    values = {
+        name: {key: Estimate(x, x - 0.02, x + 0.02, 900)}
+        for name, x in zip("abc", (0.3, 0.35, 0.5), strict=True)
+    }
+    floors = {"random true box": {key: Estimate(0.36, 0.34, 0.38, 900)}}
+    (line,) = (one for one in answer.answer(comparison.rows(values, floors, {})).caveats if "floor" in one)
+    assert line == (
+        "Referring expressions: \u201cAccuracy at IoU 0.5\u201d is not above its floor in"
+        " 2 of 3 arms (a and b): 30.0 to 35.0\u202f%; random true box: 36.0\u202f%."
+    )
+
+
+def test_the_best_arm_is_named_and_those_that_cannot_be_told_from_it() -> None:
+    key = "question.accuracy"
+    rng = np.random.default_rng(0)
+    right = {"a": rng.random(400) < 0.3, "b": rng.random(400) < 0.7, "d": rng.random(400) < 0.45}
+    right["c"] = right["b"].copy()
+    right["c"][:3] = ~right["c"][:3]
+    values = {arm: {key: {str(k): float(x) for k, x in enumerate(found)}} for arm, found in right.items()}
+    means = {arm: {key: Estimate(float(x.mean()), 0, 1, 400)} for arm, x in right.items()}
+    (row,) = overview.beside_best(comparison.rows(means, {}, {}), values, 200, 0)
+    best = max("bc", key=lambda arm: right[arm].mean())
+    assert row.best == best
+    assert row.level == {"b", "c"} - {best}
+    fewer = {"question.accuracy": means["a"][key]}
+    assert comparison.rows({"a": fewer, "b": fewer}, {}, {})[0].best is None  # two arms need no such word
+
+
+def test_lower_is_better_where_the_metric_says_so() -> None:
+    key = "compression.after"
+    values = {arm: {key: Estimate(x, x, x, 9)} for arm, x in zip("abc", (0.5, 0.3, 0.4), strict=True)}
+    assert comparison.rows(values, {}, {})[0].best == "b"
+
+
+def test_the_overview_marks_one_best_arm_a_column(report: dict[str, str]) -> None:
+    table = report["index.html"].split('data-table="overview"')[1].split("</table>")[0].split("<tbody>")[1]
+    assert table.count("<tr>") == 5
+    columns = len(re.findall("<td", table)) // 5
+    assert table.count("<mark>") == columns > 2
 
 
 def test_every_example_has_one_outcome() -> None:
@@ -118,8 +187,11 @@ def test_five_arms_fit_a_terminal(report: dict[str, str]) -> None:
     with out.capture() as capture:
         out.print(cli.results_table(json.loads(report["metrics.json"])))
     lines = [line.rstrip() for line in capture.get().splitlines()]
-    assert lines[0].split()[:5] == [arm.replace("_", "-") for arm in FIVE]
-    assert "In brackets the difference from caption" in lines[-1]
+    assert lines[0].split() == ["value", "[95", "%]", "difference", "[95", "%]", "p", "Holm"]
+    start = next(place for place, line in enumerate(lines) if line.startswith("Questions: Acc")) + 1
+    assert [line.split()[0] for line in lines[start : start + 5]] == [arm.replace("_", "-") for arm in FIVE]
+    assert "Differences are from caption; Holm: p adjusted" in lines[-1]
+    assert max(map(len, lines)) <= 110
     assert "\u2026" not in capture.get()  # nothing was cut short
 
 

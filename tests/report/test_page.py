@@ -109,7 +109,8 @@ def test_the_tables_hold_the_same_numbers(report: dict[str, str], file: str) -> 
 
 
 def test_the_markdown_table_has_one_width(report: dict[str, str]) -> None:
-    assert len({line.count("|") for line in report["results.md"].splitlines()}) == 1
+    table = report["results.md"].partition("\n\n")[0]
+    assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
 def test_signs_that_latex_reads_are_escaped(report: dict[str, str]) -> None:
@@ -208,3 +209,13 @@ def test_what_is_optional_may_be_missing_and_its_section_with_it(copy: Path) -> 
         assert f'id="{section}"' not in html
         assert f'href="#{section}"' not in html
     assert 'id="results"' in html
+
+
+def test_p_stands_under_the_difference(
+    report: dict[str, str], cells: dict[str, dict[str, dict[str, str]]]
+) -> None:
+    differences = json.loads(report["metrics.json"])["differences"]["patch_aligned"]
+    with_p = {key: found["p"] for key, found in differences.items() if "p" in found}
+    assert with_p
+    for key, p in with_p.items():
+        assert cells["final"][key]["Difference"].endswith(f"p {style.p_value(p)}")
