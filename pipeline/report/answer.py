@@ -110,7 +110,7 @@ def _detail(row: Row) -> str:
         )
     ((arm, difference),) = row.differences.items()
     zero = ", which includes zero" if row.verdict(arm) == "level" else ""
-    zero += f", p = {p_value(difference.p)}" if difference.p is not None else ""
+    zero += _p_of(row, arm)
     return (
         f"{_SUBJECT.get(arm, arms.title(arm))} gives {values[arm]} of referring expressions the right box"
         f" (IoU 0.5 or more), {_OBJECT.get(baseline, arms.title(baseline))} {values[baseline]}: a difference"
@@ -125,7 +125,8 @@ def _p_of(row: Row, arm: str) -> str:
     if p is None:
         return ""
     also = f"; {p_value(adjusted[arm])} by Holm for {len(adjusted)} arms" if arm in adjusted else ""
-    return f", p = {p_value(p)}{also}"
+    told = p_value(p)
+    return f", p {told if told.startswith('<') else f'= {told}'}{also}"
 
 
 _SUBJECT = {"patch_aligned": "Patch-aligned training"}

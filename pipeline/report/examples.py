@@ -16,6 +16,7 @@ from pipeline.report import drawing, lookup, overlays
 from pipeline.report.arms import Looks
 from pipeline.report.canvas import Colour, data_uri
 from pipeline.report.figure import split_at
+from pipeline.report.plots import CROWD
 from pipeline.tables import digests
 
 RIGHT = 0.5
@@ -203,16 +204,20 @@ def _answer_example(
         "reference": any_answer["answer"],
         "boxed": bool(any_answer["box"]),
         "picture": data_uri(overlays.box_panel(picture, boxes, any_answer["box"])),
-        "arms": {
-            arm: {
-                "text": answer["prediction"],
-                "score": float(answer["score"]),
-                "unread": bool(any_answer["box"]) and any_answer["task"] == "referring"
-                and not answer["predicted_box"],
-            }
-            for arm, answer in answers.items()
-        },
-    }  # fmt: skip
+        "said": _said(answers),
+    }
+
+
+def _said(answers: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the arms answered; of more than `CROWD`, those that say the same stand together."""
+    found: dict[Any, dict[str, Any]] = {}
+    for arm, answer in answers.items():
+        unread = answer["task"] == "referring" and bool(answer["box"]) and not answer["predicted_box"]
+        same = (answer["prediction"], float(answer["score"]), unread)
+        key = same if len(answers) > CROWD else arm
+        found.setdefault(key, dict(zip(("text", "score", "unread"), same, strict=True)) | {"arms": []})
+        found[key]["arms"].append(arm)
+    return list(found.values())
 
 
 def _by_id(table: pa.Table, column: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:

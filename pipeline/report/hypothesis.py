@@ -66,12 +66,25 @@ def verdict(of_kind: Sequence[Test], names: Mapping[str, str]) -> str:
     more, level, less, never = answers
     for test in of_kind:
         if test.difference is None:
-            answers[never].append(names[test.layer])
+            answers[never].append(test.layer)
         else:
             apart = test.difference.estimate
-            answers[more if apart.low > 0 else less if apart.high < 0 else level].append(names[test.layer])
+            answers[more if apart.low > 0 else less if apart.high < 0 else level].append(test.layer)
     given = {answer: layers for answer, layers in answers.items() if layers}
     if len(given) == 1 and len(of_kind) > 1:
         return f"{next(iter(given))}: at every layer."
-    said = [f"{answer}: {'; '.join(layers)}." for answer, layers in given.items()]
+    said = [f"{answer}: {'; '.join(_named(layers, names))}." for answer, layers in given.items()]
     return " ".join(said)
+
+
+def _named(layers: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Layers for reading; an arm that is there before and after fine-tuning is named once."""
+    found = []
+    for layer in layers:
+        stage, _, arm = layer.partition(": ")
+        if f"pretrained: {arm}" not in layers or f"finetuned: {arm}" not in layers:
+            found.append(names[layer])
+        elif stage == "pretrained":
+            title = names[layer].rpartition(", ")[0]
+            found.append(f"{title}, pre-trained and fine-tuned")
+    return found

@@ -92,6 +92,7 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], out
     environment.filters.update(
         number=style.number, interval=style.interval, told=_told, count=_count,
         sentence=lambda text: text.replace("_", " "), floor=style.floor_title, p_value=style.p_value,
+        groupby_arm=lambda layers: [(arm, list(of)) for arm, of in groupby(layers, lambda one: one.arm)],
     )  # fmt: skip
     return environment.get_template("page.html.j2").render(
         settings_of_arms={arm: params.arm(arm) for arm in params.arms},

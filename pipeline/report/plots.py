@@ -38,6 +38,8 @@ TITLES = {
     "caption_loss": ("Caption loss", "nats a token"),
     "patch_loss": ("Patch loss", "1 \u2212 cosine"),
 }
+CROWD = 4
+"""Arms that a plot shows in full; of more, lines carry marks and what stands behind them is left out."""
 SMOOTHING = 0.03
 """Share of the steps that a training curve's running mean goes over; the raw curve stays faint behind it."""
 
@@ -155,14 +157,20 @@ def _draw_line(axes: Axes, line: Line, looks: Looks) -> None:
     look = looks.get(line.arm or "")
     colour = look.colour if look else LONE
     few = len(line.steps) <= 30
+    crowded = look is not None and len(looks) > CROWD
     if line.low is not None and line.high is not None:
         axes.fill_between(line.steps, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
     if few:
         marker = MARKERS[look.mark] if look else "o"
         axes.plot(line.steps, line.values, color=colour, linewidth=1.6, marker=marker, markersize=3.5)
     else:
-        axes.plot(line.steps, line.values, color=colour, linewidth=0.6, alpha=0.3)
-        axes.plot(line.steps, _running_mean(line.values), color=colour, linewidth=1.8)
+        if not crowded:
+            axes.plot(line.steps, line.values, color=colour, linewidth=0.6, alpha=0.3)
+        axes.plot(
+            line.steps, _running_mean(line.values), color=colour, linewidth=1.2 if crowded else 1.8,
+            marker=MARKERS[look.mark] if look and crowded else None, markevery=max(1, len(line.steps) // 8),
+            markersize=4,
+        )  # fmt: skip
 
 
 def _line(name: str, table: pa.Table, column: str) -> Line | None:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pipeline.report.arms import Look, Looks
-from pipeline.report.plots import LONE, MARKERS, MUTED, Plot, chart
+from pipeline.report.plots import CROWD, LONE, MARKERS, MUTED, Plot, chart
 
 STAGES = {"pretrained": "Pre-trained", "finetuned": "Fine-tuned"}
 ROLES = {"nouns": "nouns", "attributes": "attributes"}
@@ -60,7 +60,8 @@ def _spectrum(axes: Axes, values: np.ndarray, colour: str, style: str, look: Loo
 def recalls(curves: Mapping[str, Mapping[str, Any]], looks: Looks) -> list[Plot]:
     """Per cent of true words found by K, a plot for each role and stage of training.
 
-    Lines: matching pursuit; dashed: the K nearest words; dotted: K words at random. Bands are 95 % intervals.
+    Lines: matching pursuit; dashed, where arms are few: the K nearest words; dotted: K words at random. Bands
+    are 95 % intervals.
     """
     plots = []
     for stage, title in STAGES.items():
@@ -77,7 +78,8 @@ def recalls(curves: Mapping[str, Mapping[str, Any]], looks: Looks) -> list[Plot]
                 chance = 100 * np.asarray(next(iter(mine.values()))["chance"])
                 axes.plot(np.arange(1, len(chance) + 1), chance, ":", color=MUTED, linewidth=1.6)
                 for arm, found in mine.items():
-                    _recall(axes, found["nearest"], looks[arm], "--")
+                    if len(looks) <= CROWD:
+                        _recall(axes, found["nearest"], looks[arm], "--")
                     _recall(axes, found["pursuit"], looks[arm], "-")
                 axes.set_ylim(0, 100)
 

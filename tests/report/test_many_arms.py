@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from pipeline import cli
-from pipeline.report import answer, arms, comparison, examples, overview, page, style
+from pipeline.report import answer, arms, comparison, examples, hypothesis, overview, page, style
 from pipeline.report.inputs import estimate
 from pipeline.tables.metrics import BY_KEY, Estimate
 
@@ -200,3 +200,32 @@ def test_the_report_of_one_arm_has_no_differences(tmp_path: Path) -> None:
     made = {p.name: text for p, text in page.make(project, made_data.small_params(("caption",))).items()}
     assert json.loads(made["metrics.json"])["differences"] == {}
     assert "were not measured in two arms" in made["index.html"]
+
+
+def test_arms_that_answer_the_same_stand_together(report: dict[str, str]) -> None:
+    one = {"prediction": "a box", "score": 1.0, "task": "question", "box": None, "predicted_box": None}
+    other = {**one, "prediction": "a crate", "score": 0.0}
+    answers = {"a": one, "b": other, "c": one, "d": one, "e": other}
+    said = examples._said(answers)
+    assert [(each["text"], each["arms"]) for each in said] == [
+        ("a box", ["a", "c", "d"]),
+        ("a crate", ["b", "e"]),
+    ]
+    two = examples._said({"a": one, "c": one})
+    assert [each["arms"] for each in two] == [["a"], ["c"]]  # few arms: each by itself
+
+
+def test_the_layers_of_many_arms_stand_below_each_other(report: dict[str, str]) -> None:
+    tables = report["index.html"].split('<table class="layers by-arm"')[1:]
+    assert tables
+    for table in tables:
+        layers = re.findall(r'<tr data-layer="([^"]+)"', table.split("</table>")[0])
+        stages = [f"{stage}: {arm}" for arm in FIVE for stage in ("pretrained", "finetuned")]
+        assert [layer for layer in layers if ":" in layer] == stages
+
+
+def test_an_arm_that_is_alike_before_and_after_is_named_once() -> None:
+    layers = ["untrained", "pretrained: a", "finetuned: a", "finetuned: b"]
+    names = {"untrained": "Untrained", "pretrained: a": "A, pre-trained", "finetuned: a": "A, fine-tuned",
+             "finetuned: b": "B, fine-tuned"}  # fmt: skip
+    assert hypothesis._named(layers, names) == ["Untrained", "A, pre-trained and fine-tuned", "B, fine-tuned"]
