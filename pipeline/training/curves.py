@@ -1,24 +1,13 @@
-"""What is seen of training while it runs: a bar, a curve as CSV, and the dashboards of others."""
+"""What is seen of training while it runs: a bar, and a curve as CSV."""
 
 from __future__ import annotations
 
 import csv
-import importlib.util
-from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import TrainerCallback
 
-from pipeline.errors import UserError
 from pipeline.training.runtime import Progress
-
-REPORTERS = {
-    "tensorboard": ("tensorboard",),
-    "dvclive": ("dvclive",),
-    "wandb": ("wandb",),
-    "mlflow": ("mlflow",),
-}
-"""Dashboards that ``train.report_to`` names, and the package that each needs."""
 
 
 class Bar(TrainerCallback):
@@ -69,19 +58,3 @@ class Curve(TrainerCallback):
             with self._path.open("a", newline="") as file:
                 writer = csv.DictWriter(file, self.COLUMNS, extrasaction="ignore", lineterminator="\n")
                 writer.writerow({"step": state.global_step, **logs})
-
-
-def check_reporters(names: Sequence[str]) -> list[str]:
-    """The names, if the package of each is installed.
-
-    Raises:
-        UserError: a package is missing.
-    """
-    for name in names:
-        missing = [package for package in REPORTERS[name] if importlib.util.find_spec(package) is None]
-        if missing:
-            raise UserError(
-                f"train.report_to names {name}, which needs the package {missing[0]}: run"
-                f" `pip install {missing[0]}`, or take {name} out of the list"
-            )
-    return list(names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,11 +24,11 @@ from transformers import (
 from pipeline.errors import UserError
 from pipeline.models import llava
 from pipeline.params import ArmParams, ComputeParams, OptimisationParams
-from pipeline.training import optimiser, processes, resuming
+from pipeline.training import dashboards, optimiser, processes, resuming
 from pipeline.training.batches import FAILED, Collator, Schedule, Shares, shares_of
-from pipeline.training.curves import Bar, Curve, check_reporters
+from pipeline.training.curves import Bar, Curve
 from pipeline.training.on_demand import OnDemand
-from pipeline.training.runtime import WORK, device
+from pipeline.training.runtime import device
 from pipeline.training.step import Step
 
 LOG_EVERY = 10
@@ -205,8 +204,7 @@ def train(
     Raises:
         UserError: the loss is not a number, memory or disk is full, or the checkpoint is of another model.
     """
-    reporters = check_reporters(report_to)
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(WORK / "tensorboard" / curve.stem))
+    told, left = dashboards.of(report_to, curve)
     if compute.sharding == "full" and processes.count() > 1:
         # Processes gather a layer's weights together, so each has to call it as often as the others.
         collator = replace(collator, cut=False)
@@ -228,7 +226,7 @@ def train(
         logging_nan_inf_filter=False,
         save_steps=settings.save_every,
         seed=seed,
-        report_to=reporters or "none",
+        report_to=left or "none",
         use_cpu=alone,
         ddp_backend=None if processes.count() == 1 else "gloo" if alone else "nccl",
         ddp_find_unused_parameters=False,
@@ -244,7 +242,7 @@ def train(
         args=arguments,
         train_dataset=Shares(collator, schedule, settings.batch_images, shares, settings.mean_over),
         data_collator=only,
-        callbacks=callbacks,
+        callbacks=[*(callbacks or ()), *told],
         settings=settings,
     )
     for printer in (PrinterCallback, ProgressCallback):
@@ -284,7 +282,10 @@ def prepare_step(
         decoder.activation_checkpointing_enable({"use_reentrant": False})
     if compute.compile:
         for layer in decoder.layers:
-            layer.compile(dynamic=True)
+            # What is compiled of a convolution is for one length: another would be compiled anew, and takes
+            # longer to compile than to compute.
+            if not any(isinstance(part, torch.nn.Conv1d) for part in layer.modules()):
+                layer.compile(dynamic=True)
     if sharded:
         processes.shard(step, list(decoder.layers), device())
     return step

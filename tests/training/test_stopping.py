@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 
 from pipeline.errors import UserError
 from pipeline.params import ComputeParams
-from pipeline.training import curves, optimiser, resuming, step, trainer
+from pipeline.training import optimiser, resuming, step, trainer
 
 
 class Kill(TrainerCallback):
@@ -138,10 +138,3 @@ def test_memory_that_is_full_is_told_with_what_to_lower():
     assert "compute.sharding" in message
     least = compute.model_copy(update={"recompute": True, "sharding": "full"})
     assert "more or larger GPUs" in str(trainer.out_of_memory(1, least))
-
-
-def test_a_dashboard_whose_package_is_missing_is_told(monkeypatch):
-    monkeypatch.setattr(curves.importlib.util, "find_spec", lambda name: None)
-    assert curves.check_reporters([]) == []
-    with pytest.raises(UserError, match=r"report_to names wandb.*pip install wandb"):
-        curves.check_reporters(["wandb"])

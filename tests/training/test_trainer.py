@@ -333,3 +333,14 @@ def test_a_frozen_language_model_in_half_precision_gives_nearly_the_same(small_l
     torch.testing.assert_close(other, one, rtol=0.02, atol=0.02)
     assert other_slope.dtype == torch.float32
     assert torch.cosine_similarity(slope.flatten(), other_slope.flatten(), dim=0) > 0.98
+
+
+def test_layers_with_a_convolution_are_not_compiled(small_llava):
+    """LFM2's: each other length would be compiled anew."""
+    model, processor = small_llava
+    compiled = trainer.ALONE.model_copy(update={"compile": True})
+    trainer.prepare_step(model, encode(processor.tokenizer, ["red"])[0], SETTINGS, None, compiled)
+    convolution, attention = llava.decoder_of(model).layers
+    assert any(isinstance(part, torch.nn.Conv1d) for part in convolution.modules())
+    assert convolution._compiled_call_impl is None
+    assert attention._compiled_call_impl is not None
