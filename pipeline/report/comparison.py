@@ -54,10 +54,14 @@ class Row:
 
     @property
     def best(self) -> str | None:
-        """The arm of the best value, of three or more; none where neither way is good."""
+        """The arm of the best value, of three or more; none where neither way is good.
+
+        An arm without an interval (of one seed) is not called best while others have one.
+        """
         if len(self.arms) < 3 or self.metric.direction == 0:
             return None
-        return max(self.arms, key=lambda arm: self.metric.direction * self.arms[arm].value)
+        known = [arm for arm, mine in self.arms.items() if mine.has_interval] or list(self.arms)
+        return max(known, key=lambda arm: self.metric.direction * self.arms[arm].value)
 
     @property
     def same(self) -> bool:

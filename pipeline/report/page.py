@@ -27,6 +27,7 @@ from pipeline.report import (
     plots,
     projector,
     strips,
+    study_figure,
     style,
 )
 from pipeline.report.comparison import Row
@@ -105,7 +106,9 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], out
         study=found.study,
         study_groups=_groups(study),
         study_pretrained_groups=_groups(comparison.study_pretrained_rows(found.study) if found.study else []),
-        study_plots=plots.study_curves(found.study.get("curves") or {}, all_looks) if found.study else [],
+        study_plots=study_figure.study_curves(found.study.get("curves") or {}, all_looks)
+        if found.study
+        else [],
         groups=_groups(rows),
         kind_groups=_groups(kinds.rows(found.predictions, params.evaluate.bootstrap, params.seed)),
         outside_groups=_groups(outside_rows),

@@ -38,6 +38,15 @@ TITLES = {
     "caption_loss": ("Caption loss", "nats a token"),
     "patch_loss": ("Patch loss", "1 \u2212 cosine"),
 }
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+}
 CROWD = 4
 """Arms that a plot shows in full; of more, lines carry marks and what stands behind them is left out."""
 SMOOTHING = 0.03
@@ -76,7 +85,7 @@ def curves(
                 continue
             lines = [line for name, table in mine.items() if (line := _line(name, table, column))]
             if lines:
-                label, measure, factor = _described(column)
+                label, measure, factor = described(column)
                 if kind in LOSSES and column == "loss":
                     label, measure = LOSSES[kind], "nats" if kind == "encoder" else measure
                 if column == "patch_loss":
@@ -87,30 +96,12 @@ def curves(
     return grouped
 
 
-def study_curves(
-    tasks: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], looks: Looks
-) -> list[Plot]:
-    """Plots of the study: ``{metric key: {arm: {step, value, low, high}}}``, lists of one length each."""
-    plots = []
-    for key, arms in tasks.items():
-        label, measure, factor = _described(key)
-        lines = []
-        for arm, of_arm in arms.items():
-            # Null, where one seed has no interval, becomes NaN, which is not drawn.
-            steps, value, low, high = (
-                np.array(of_arm[name], dtype=np.float64) for name in ("step", "value", "low", "high")
-            )
-            lines.append(Line(arm, steps, value * factor, low * factor, high * factor))
-        plots.append(Plot(label, draw(lines, label, measure, f"study.{key}", looks)))
-    return plots
-
-
 def draw(lines: Sequence[Line], title: str, measure: str, salt: str, looks: Looks) -> str:
     """Learning curves as an SVG element."""
 
     def paint(axes: Axes) -> None:
         for line in lines:
-            _draw_line(axes, line, looks)
+            draw_line(axes, line, looks)
 
     return chart(paint, title, "optimiser steps", measure, salt, looks)
 
@@ -121,45 +112,43 @@ def chart(paint: Callable[[Axes], None], title: str, across: str, up: str, salt:
     ``across`` and ``up`` say what the axes measure; ``salt`` keeps the ids of several plots on a page apart,
     and fixed.
     """
-    settings: dict[Any, Any] = {
-        "svg.hashsalt": salt,
-        "svg.fonttype": "none",
-        "font.size": 9,
-        "axes.edgecolor": LINE,
-        "axes.labelcolor": MUTED,
-        "text.color": INK,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-    }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
         figure = Figure(figsize=(4.2, 2.5), layout="constrained")
         axes = figure.subplots()
         paint(axes)
-        axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=8)
-        axes.set_xlabel(across)
-        axes.set_ylabel(up)
-        axes.grid(axis="y", color=LINE, linewidth=0.7)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(length=0)
-        # A logarithmic axis has ticks of its own.
-        if axes.get_xscale() == "linear":
-            axes.locator_params(axis="x", nbins=5)
-        if axes.get_yscale() == "linear":
-            axes.locator_params(axis="y", nbins=5)
-        axes.margins(x=0.02)
+        dress(axes, title, across, up)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _for_page(buffer.getvalue(), f"{title} by {across}", looks)
 
 
-def _draw_line(axes: Axes, line: Line, looks: Looks) -> None:
+def dress(axes: Axes, title: str, across: str, up: str) -> None:
+    """A plot's title, axes and grid."""
+    axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=8)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(axis="y", color=LINE, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(length=0)
+    # A logarithmic axis has ticks of its own.
+    if axes.get_xscale() == "linear":
+        axes.locator_params(axis="x", nbins=5)
+    if axes.get_yscale() == "linear":
+        axes.locator_params(axis="y", nbins=5)
+    axes.margins(x=0.02)
+
+
+def draw_line(axes: Axes, line: Line, looks: Looks) -> None:
+    """One arm's curve, in its look; crowded ones without what stands behind them."""
     look = looks.get(line.arm or "")
     colour = look.colour if look else LONE
     few = len(line.steps) <= 30
     crowded = look is not None and len(looks) > CROWD
     if line.low is not None and line.high is not None:
-        axes.fill_between(line.steps, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
+        axes.fill_between(
+            line.steps, line.low, line.high, color=colour, alpha=0.07 if crowded else 0.18, linewidth=0
+        )
     if few:
         marker = MARKERS[look.mark] if look else "o"
         axes.plot(line.steps, line.values, color=colour, linewidth=1.6, marker=marker, markersize=3.5)
@@ -182,7 +171,7 @@ def _line(name: str, table: pa.Table, column: str) -> Line | None:
     return Line(name.partition("-")[2] or None, steps[there], values[there]) if there.any() else None
 
 
-def _described(column: str) -> tuple[str, str, float]:
+def described(column: str) -> tuple[str, str, float]:
     """A column's title, what its axis measures, and the factor to that unit."""
     if column in TITLES:
         return (*TITLES[column], 1.0)

@@ -4,8 +4,10 @@ import re
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
-from pipeline.report import arms, plots
+from pipeline.errors import UserError
+from pipeline.report import arms, plots, study_figure
 
 LOOKS = arms.looks(["caption", "patch_aligned"])
 
@@ -55,3 +57,29 @@ def test_the_running_mean_is_the_mean_of_its_window() -> None:
     half = round(plots.SMOOTHING * 200 / 2)
     slow = [values[max(0, i - half) : i + half + 1].mean() for i in range(200)]
     assert np.allclose(plots._running_mean(values), slow)
+
+
+def study(*arms_named: str) -> dict:
+    curve = {"step": [10, 20], "value": [0.2, 0.4], "low": [0.1, None], "high": [0.3, None]}
+    return {
+        "arms": dict.fromkeys(arms_named),
+        "curves": {"question.accuracy": dict.fromkeys(arms_named, curve)},
+    }
+
+
+def test_a_study_s_curves_are_drawn_into_a_file(tmp_path):
+    file = tmp_path / "docs/study.svg"
+    study_figure.write_study_figure(study("caption", "kept", "half"), file)
+    drawn = file.read_text()
+    for name in ("Questions", "Captions only", "Kept", "Half", "optimiser steps"):
+        assert f">{name}<" in drawn
+    study_figure.write_study_figure(study("caption", "kept"), tmp_path / "study.png")
+    assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_has_no_curves_or_cannot_be_drawn_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no curves .* study\.json"):
+        study_figure.write_study_figure({"arms": {}}, tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.doc: name a \.png"):
+        study_figure.write_study_figure(study("caption"), tmp_path / "a.doc")
+    assert not list(tmp_path.iterdir())
