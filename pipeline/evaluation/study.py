@@ -207,6 +207,7 @@ def floors(params: Params) -> dict[str, dict]:
         prepare(params.seed, params.compute.threads)
         found = references(params, loading.load(params, DATA), DATA, params.seed)
         table = {name: {k: rounded(asdict(v)) for k, v in values.items()} for name, values in found.items()}
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(table, indent=2) + "\n")
     return json.loads(file.read_text())
 
@@ -216,7 +217,8 @@ class TaskCurve(TrainerCallback):
 
     def __init__(self, params: Params, run: Run, points: int = 6) -> None:
         self._params, self._path = params, run.curve("tasks").with_suffix(".json")
-        self._subjects = loading.load(params, DATA, "validation", examples=300)
+        examples = min(300, params.evaluate.examples)
+        self._subjects = loading.load(params, DATA, "validation", examples=examples)
         self._asked = [row for row in self._subjects.rows if row["task"] != "region"]
         self._tokenizer = AutoTokenizer.from_pretrained(run.pretrained)
         self._every = max(1, params.train.finetune.steps // points)
