@@ -70,7 +70,7 @@ def test_p_is_adjusted_for_the_arms_of_a_metric(report: dict[str, str]) -> None:
         ps = {arm: found[key]["p"] for arm, found in differences.items()}
         adjusted = {arm: found[key]["holm"] for arm, found in differences.items()}
         smallest = min(ps, key=ps.__getitem__)
-        assert adjusted[smallest] == pytest.approx(min(1.0, 4 * ps[smallest]), abs=2e-6)
+        assert adjusted[smallest] == pytest.approx(min(1.0, 4 * ps[smallest]), rel=1e-3)
         assert all(adjusted[arm] >= ps[arm] for arm in ps)
 
 
