@@ -69,7 +69,7 @@ def _differences(arms: dict[str, Values]) -> dict[str, dict[str, dict]]:
             both = sorted(mine.keys() & baseline.get(key, {}).keys())
             if len(both) > 1:
                 pair = paired_over_seeds(*([of[seed] for seed in both] for of in (mine, baseline[key])))
-                found[arm][key] = _written(pair.estimate) | {"p": float(f"{pair.p:.4g}")}
+                found[arm][key] = _written(pair.estimate) | {"p": float(f"{pair.p:.9g}")}
             elif both:
                 (seed,) = both
                 found[arm][key] = _written(_over([mine[seed] - baseline[key][seed]])) | {"p": None}

@@ -33,7 +33,7 @@ def metrics_json(inputs: Inputs, rows: Sequence[Row], benchmarks: Mapping[str, A
         adjusted = row.adjusted()
         for arm, difference in row.differences.items():
             ps = {"p": difference.p, "holm": adjusted.get(arm)}
-            known = {name: float(f"{p:.4g}") for name, p in ps.items() if p is not None}
+            known = {name: float(f"{p:.9g}") for name, p in ps.items() if p is not None}
             differences[arm] |= _plain({row.metric.key: difference.estimate}, known)
     content = {
         "arms": {arm: _plain(values) for arm, values in inputs.arms.items()},

@@ -150,8 +150,8 @@ TESTED = (
     " are right or wrong, else {} times at random, so that it is never below one in as many."
 )
 HOLM = (
-    " Under it p adjusted by Holm for all the arms that are compared in the metric: what is at most 0.05 holds"
-    " although several arms were looked at, though not although several metrics were."
+    " Under it p adjusted by Holm for all the arms that are compared in the metric: what is at most 0.05"
+    " holds although several arms were looked at, though not although several metrics were."
 )
 
 
