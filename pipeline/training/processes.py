@@ -7,6 +7,7 @@ torchrun (on several machines, say) takes what it finds.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
+from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
 
 from pipeline.params import ComputeParams
 
@@ -47,14 +49,21 @@ def wanted(compute: ComputeParams) -> int:
 
 
 def launch(compute: ComputeParams, module: str, arguments: Sequence[str]) -> None:
-    """Put torchrun in this process's place where several processes are wanted; else, or below it, do nothing.
+    """Put torchrun in this process's place where several processes are wanted.
+
+    A process that torchrun started goes on, and is killed with it. It has a session of its own, so that it
+    would live on when all that was started from a shell is killed, and train beside the run that comes next.
 
     Args:
         compute: how many processes.
         module: the command's module, as in ``python -m``.
         arguments: its arguments.
     """
-    if "LOCAL_RANK" in os.environ or wanted(compute) == 1:
+    if "LOCAL_RANK" in os.environ:
+        if sys.platform == "linux":
+            _prctl_pr_set_pdeathsig(signal.SIGKILL)
+        return
+    if wanted(compute) == 1:
         return
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // wanted(compute), 1)))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]

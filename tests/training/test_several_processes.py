@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
+import sys
+import time
+from pathlib import Path
 
 import processes_of_torchrun
 import pytest
 import torch
 from safetensors.torch import load_file
 from small_training import run
+from torch import multiprocessing
 
 from pipeline.errors import UserError
 from pipeline.params import ComputeParams
@@ -84,5 +90,42 @@ def test_a_stage_starts_itself_under_torchrun_where_it_should(monkeypatch):
     assert "--nproc-per-node=2" in started[0]
     assert started[0][-4:] == ["-m", "pipeline.training.pretrain", "--arm", "caption"]
     monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setattr(processes, "_prctl_pr_set_pdeathsig", lambda signal: None)
     processes.launch(two, "pipeline.training.pretrain", [])
     assert len(started) == 1
+
+
+def killed_torchrun(file):
+    """Starts a process as torchrun does, in a session of its own, and dies of kill -9 once it trains."""
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.environ["LOCAL_RANK"] = "0"
+        processes.launch(ComputeParams(runner="threads", workers=1, threads=0, processes=2), "stage", [])
+        file.write_text(str(os.getpid()))
+        time.sleep(600)
+        os._exit(0)
+    while not (file.exists() and file.read_text()):
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to kill a child with its parent")
+def test_what_torchrun_started_dies_with_it(tmp_path):
+    file = tmp_path / "pid"
+    torchrun = multiprocessing.get_context(processes_of_torchrun.CLEAN).Process(
+        target=killed_torchrun, args=(file,)
+    )
+    torchrun.start()
+    torchrun.join(120)
+    assert torchrun.exitcode == -signal.SIGKILL
+    state = Path(f"/proc/{file.read_text()}/stat")
+    for _ in range(1200):
+        try:
+            if state.read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+        except FileNotFoundError:
+            return
+        time.sleep(0.05)
+    os.kill(int(file.read_text()), signal.SIGKILL)
+    pytest.fail("it lived on")
