@@ -26,6 +26,7 @@ from pipeline.models import llava
 from pipeline.params import ArmParams, ComputeParams, OptimisationParams
 from pipeline.training import dashboards, optimiser, processes, resuming
 from pipeline.training.batches import FAILED, Collator, Schedule, Shares, shares_of
+from pipeline.training.compiling import compile_layers
 from pipeline.training.curves import Bar, Curve
 from pipeline.training.on_demand import OnDemand
 from pipeline.training.runtime import device
@@ -281,11 +282,7 @@ def prepare_step(
     if compute.recompute:
         decoder.activation_checkpointing_enable({"use_reentrant": False})
     if compute.compile:
-        for layer in decoder.layers:
-            # What is compiled of a convolution is for one length: another would be compiled anew, and takes
-            # longer to compile than to compute.
-            if not any(isinstance(part, torch.nn.Conv1d) for part in layer.modules()):
-                layer.compile(dynamic=True)
+        compile_layers(decoder.layers)
     if sharded:
         processes.shard(step, list(decoder.layers), device())
     return step

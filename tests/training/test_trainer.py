@@ -11,11 +11,12 @@ import torch
 from small_training import ALIGNED, PATCHES, SETTINGS, KilledAt, made_data
 from transformers import TrainerCallback
 
+from pipeline.errors import UserError
 from pipeline.models import llava
 from pipeline.models.chat import ChatFormat, encode
 from pipeline.models.vocabulary import IMAGE
 from pipeline.params import ArmParams, ProjectorParams
-from pipeline.training import resuming, trainer
+from pipeline.training import compiling, resuming, trainer
 from pipeline.training import step as steps
 from pipeline.training.batches import Collator, Schedule, Shares
 from pipeline.training.stages import unfreeze
@@ -335,8 +336,9 @@ def test_a_frozen_language_model_in_half_precision_gives_nearly_the_same(small_l
     assert torch.cosine_similarity(slope.flatten(), other_slope.flatten(), dim=0) > 0.98
 
 
-def test_layers_with_a_convolution_are_not_compiled(small_llava):
+def test_layers_with_a_convolution_are_not_compiled(small_llava, monkeypatch):
     """LFM2's: each other length would be compiled anew."""
+    monkeypatch.setattr(compiling.shutil, "which", lambda name: name)
     model, processor = small_llava
     compiled = trainer.ALONE.model_copy(update={"compile": True})
     trainer.prepare_step(model, encode(processor.tokenizer, ["red"])[0], SETTINGS, None, compiled)
@@ -344,3 +346,9 @@ def test_layers_with_a_convolution_are_not_compiled(small_llava):
     assert any(isinstance(part, torch.nn.Conv1d) for part in convolution.modules())
     assert convolution._compiled_call_impl is None
     assert attention._compiled_call_impl is not None
+
+
+def test_without_a_compiler_the_setting_is_named(monkeypatch):
+    monkeypatch.setattr(compiling.shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match=r"compute\.compile: true needs a C\+\+ compiler.*install g\+\+"):
+        compiling.compile_layers([])
