@@ -65,6 +65,22 @@ def test_arms_stand_side_by_side_with_their_difference_floor_and_ceiling():
     assert "+25.0 [+15.0, +35.0]  0.010 " in lines[4]
 
 
+def test_stars_say_whether_the_interval_and_p_hold():
+    def apart(value: float, p: float) -> dict:
+        return {"question.accuracy": {"value": value, "low": 0.01, "high": 0.2, "n": 9, "p": p}}
+
+    one = {"question.accuracy": {"value": 0.5, "low": 0.4, "high": 0.6, "n": 9}}
+    found = {
+        "arms": dict.fromkeys(("caption", "a", "b"), one),
+        "differences": {"a": apart(0.1, 0.03), "b": apart(0.15, 0.02)},
+    }
+    lines = rendered(found)
+    assert "(+10.0**)" in lines[2] and "(+15.0**)" in lines[2]  # Holm: 0.04 both
+    found["differences"] = {"a": apart(0.1, 0.03), "b": apart(0.15, 0.04)}
+    assert "(+10.0*)" in rendered(found)[2]  # 0.06
+    assert "50.0 %" in rendered({"arms": found["arms"]})[2]  # nothing to compare with
+
+
 def test_metrics_that_nobody_measured_take_no_row():
     assert len(rendered(FOUND)) == 5
 

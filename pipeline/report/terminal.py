@@ -35,8 +35,8 @@ def results_table(found: dict[str, Any]) -> Table:
     for title in (*extra, "floor", "ceiling"):
         table.add_column(title, justify="right", style="dim", header_style="dim", no_wrap=True)
     group = None
-    held = {row.metric.key: row.adjusted() for row in comparison.study_rows({"references": {}, **found})
-            } if len(arms) > 2 else {}  # fmt: skip
+    rows = comparison.study_rows({"references": {}, "differences": {}, **found}) if len(arms) > 2 else []
+    held = {row.metric.key: row.adjusted() for row in rows}
     for metric in METRICS:
         cells = [_value(metric, values.get(metric.key)) for values in arms.values()]
         if not any(cells):
