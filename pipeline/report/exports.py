@@ -64,8 +64,10 @@ def latex(rows: Sequence[Row]) -> str:
     for block, cells in table.lines:
         if before and block != before:
             body.append(r"\addlinespace")
+        # On paper a metric's name stands once, over its arms.
+        shown = ["", *cells[1:]] if table.long and block == before else cells
         before = block
-        body.append(" & ".join(_tex(cell) for cell in cells) + r" \\")
+        body.append(" & ".join(_tex(cell) for cell in shown) + r" \\")
     kind = "longtable" if table.long else "tabular"
     columns = "".join("r" if column in table.numbers else "l" for column in range(len(table.head)))
     return "\n".join(
