@@ -17,6 +17,7 @@ VALUES = {
     "aligned": {17: 0.6, 18: 0.8, 19: 0.9},
     "kept": {17: 0.4, 19: 0.65},
     "tokens": {18: 0.7},
+    "half": {19: 0.8, 20: 0.9},
 }
 
 
@@ -52,6 +53,8 @@ def test_a_difference_is_over_the_seeds_of_both_with_the_paired_t_test_s_p(found
     assert apart["p"] == pytest.approx(stats.ttest_rel(mine, its).pvalue, rel=1e-3)
     kept = found["differences"]["kept"][KEY]  # seeds 17 and 19: -0.1 and -0.05
     assert (kept["value"], kept["n"]) == (pytest.approx(-0.075), 2)
+    half = found["differences"]["half"][KEY]  # the baseline has no seed 20
+    assert (half["value"], half["n"]) == (pytest.approx(0.1), 1)
 
 
 def test_one_seed_gives_a_number_without_an_interval(found):
