@@ -48,7 +48,7 @@ check: lint ## lint and check types
 
 study: env ## compare the arms over seeds: make study SEEDS=5, or some: ARMS=caption,vocabulary
 	@python -m flows.server start || echo "Going on without: each flow starts a temporary server."
-	@dvc repro features patch_words language_model
+	@dvc repro features true_words language_model
 	@python -m pipeline.evaluation.study --seeds $(SEEDS) $(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS))
 	@patchwords results --file data/comparisons/study.json
 

@@ -32,7 +32,7 @@ from pipeline.params import DatasetSourceParams
 from pipeline.tables import schemas
 
 CROWD = "crowd"
-_RULE = DatasetAnnotator(DatasetSourceParams(several="all", crowds=True))
+RULE = DatasetAnnotator(DatasetSourceParams(several="all", crowds=True))
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Truth:
 
 def true_boxes(shard: ShardInputs) -> Truth:
     """What the phrases of a shard mean."""
-    found = _RULE.ground(shard)
-    single = _RULE.ground(replace(shard, objects=shard.objects.filter(pc.invert(shard.objects["is_crowd"]))))
+    found = RULE.ground(shard)
+    single = RULE.ground(replace(shard, objects=shard.objects.filter(pc.invert(shard.objects["is_crowd"]))))
     ids = shard.phrases["phrase_id"].combine_chunks()
     of_all, of_single = (_rows_of(ids, tables["regions"]) for tables in (found, single))
     count, without_crowds = (np.bincount(rows, minlength=len(ids)) for rows in (of_all, of_single))

@@ -79,11 +79,11 @@ def of_checkpoint(checkpoint: Path, data: Path, params: Params, images: int = MO
         raise UserError(f"{data / 'images'} has no image of the test split: there is nothing to measure on.")
     most = params.evaluate.regions
     regions = {
-        split: load_regions(data / "patch_words", found, most) for split, found in features.items() if found
+        split: load_regions(data / "true_words", found, most) for split, found in features.items() if found
     }
     if not len(regions["test"]):
         raise UserError(
-            f"{data / 'patch_words'} has no row of the first {images} test images: raise --images, or see "
+            f"{data / 'true_words'} has no row of the first {images} test images: raise --images, or see "
             f"{data / 'rejects'} for why they carry no words."
         )
     fitting = Fitting(features["validation"], regions["validation"]) if features["validation"] else None
@@ -107,7 +107,7 @@ def check_preprocessing(processor, encoder: Path, checkpoint: Path) -> None:
             raise UserError(
                 f"{checkpoint} prepares images with {name} {mine}, but patch_words were made for {theirs} "
                 f"({encoder}). Set encoder.pretrained.path to the checkpoint's vision tower and run "
-                "`dvc repro patch_words`."
+                "`dvc repro true_words`."
             )
 
 

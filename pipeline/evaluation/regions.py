@@ -61,7 +61,10 @@ class Regions:
 
 
 def load_regions(folder: Path, features: ImageFeatures, most: int) -> Regions:
-    """The first ``most`` patch words of the features' images, every image in its turn."""
+    """The first ``most`` patch words of the features' images, every image in its turn.
+
+    ``folder`` is the dataset ``true_words``.
+    """
     number = {image: index for index, image in enumerate(features.image_ids)}
     table = dataset.read(folder)
     check_grid(table, features.patch_count, folder)

@@ -120,10 +120,10 @@ def check(seeds: int, jobs: int) -> None:
         raise UserError(f"--seeds {seeds}: an interval over seeds needs two or more")
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: one run at a time is the least")
-    for needed in ("features", "patch_words", "models/encoder", "models/language_model"):
+    for needed in ("features", "patch_words", "true_words", "models/encoder", "models/language_model"):
         if not (DATA / needed).exists():
             raise UserError(
-                f"data/{needed} is missing: run `dvc repro features patch_words language_model` first"
+                f"data/{needed} is missing: run `dvc repro features true_words language_model` first"
             )
 
 

@@ -66,7 +66,7 @@ def load(params: Params, data: Path, split: str = "test", examples: int | None =
         _by_image(data / "objects", wanted),
         frozenset(dataset.read(data / "objects", ["label"])["label"].unique().to_pylist()),
     )
-    regions = load_regions(data / "patch_words", features, params.evaluate.regions)
+    regions = load_regions(data / "true_words", features, params.evaluate.regions)
     return Subjects(features, regions, rows, world, boxes, fitting(params, data, split))
 
 
@@ -77,7 +77,7 @@ def fitting(params: Params, data: Path, split: str) -> Fitting | None:
     features = feature_tables.load(data / "features", "validation", params.source.path)
     if not features:
         return None
-    return Fitting(features, load_regions(data / "patch_words", features, params.evaluate.regions))
+    return Fitting(features, load_regions(data / "true_words", features, params.evaluate.regions))
 
 
 def analysed(model, tokenizer, subjects: Subjects, settings: EvaluateParams, seed: int) -> Analysis:

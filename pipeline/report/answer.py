@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.report import arms
@@ -11,6 +11,9 @@ from pipeline.report.style import interval, number, p_value, unit
 
 PRIMARY = "referring.accuracy"
 """The paper's largest gain is on referring expressions, so the headline rests on them."""
+
+
+PEOPLE = "dataset"  # the annotation source that copies what people drew
 
 
 @dataclass(frozen=True)
@@ -22,23 +25,30 @@ class Answer:
     caveats: list[str]
 
 
-def answer(rows: Sequence[Row], seeds: int | None = None, done: Mapping[str, int] | None = None) -> Answer:
+def answer(
+    rows: Sequence[Row],
+    seeds: int | None = None,
+    done: Mapping[str, int] | None = None,
+    judges: Collection[str] = (),
+) -> Answer:
     """The answer in a sentence with its interval, and what limits it.
 
     ``rows`` are those of the study where ``seeds`` says how many it is of, else those of the one run;
-    ``done`` are the seeds that each arm has, where the study was stopped before it had them all. No arm
-    is called better while its difference's interval includes zero, nor while the baseline has not risen
-    above its floor: such an experiment cannot tell.
+    ``done`` are the seeds that each arm has, where the study was stopped before it had them all; ``judges``
+    the annotation sources of the regions that alignment is measured on. No arm is called better while its
+    difference's interval includes zero, nor while the baseline has not risen above its floor: such an
+    experiment cannot tell.
     """
     by_key = {row.metric.key: row for row in rows}
+    caveats = [*_judged_by(judges), *_caveats(rows, seeds, done or {})]
     primary = by_key.get(PRIMARY)
     if primary is None or not primary.differences:
         return Answer(
             "Referring expressions were not measured in two arms.",
             "The headline rests on them; the tables below say what was measured.",
-            _caveats(rows, seeds, done or {}),
+            caveats,
         )
-    return Answer(_headline(primary), _detail(primary), _caveats(rows, seeds, done or {}))
+    return Answer(_headline(primary), _detail(primary), caveats)
 
 
 def sorted_out(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
@@ -136,6 +146,17 @@ _OBJECT = {"caption": "captions alone"}
 def _listed(names: Sequence[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _judged_by(judges: Collection[str]) -> list[str]:
+    """A warning where no person's annotations tell what a patch shows."""
+    others = sorted(set(judges) - {PEOPLE})
+    if not others:
+        return []
+    return [
+        f"Nobody annotated the held-out images: alignment is measured on regions of {_listed(others)}, whose"
+        " mistakes training may have learned."
+    ]
 
 
 def _caveats(rows: Sequence[Row], seeds: int | None, done: Mapping[str, int]) -> list[str]:

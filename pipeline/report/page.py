@@ -32,6 +32,7 @@ from pipeline.report import (
 )
 from pipeline.report.comparison import Row
 from pipeline.report.overview import beside_best, beside_best_over_seeds, of_examples, overview
+from pipeline.tables import dataset
 from pipeline.tables.metrics import BY_KEY
 
 _SHARE = BY_KEY["decomposition.noun_and_attribute"]
@@ -97,7 +98,7 @@ def _page(data: Path, params: Params, found: inputs.Inputs, rows: list[Row], out
     )  # fmt: skip
     return environment.get_template("page.html.j2").render(
         settings_of_arms={arm: params.arm(arm) for arm in params.arms},
-        answer=answer.answer(decisive, seeds, done),
+        answer=answer.answer(decisive, seeds, done, _judges(data / "true_words")),
         unfinished=done if any(count < (seeds or 0) for count in done.values()) else {},
         verdicts=answer.sorted_out(decisive),
         overview=overview(decisive),
@@ -158,6 +159,13 @@ HOLM = (
 def _before_training(references: inputs.References) -> inputs.References:
     """What the projector can be held against before fine-tuning: itself untrained, and what goes into it."""
     return {name: references[name] for name in (style.UNTRAINED, style.FEATURES) if name in references}
+
+
+def _judges(true_words: Path) -> list[str]:
+    """The annotation sources of the regions that projectors are judged by."""
+    if not true_words.is_dir():
+        return []
+    return dataset.read(true_words, ["annotator"])["annotator"].unique().to_pylist()
 
 
 def _groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

@@ -108,7 +108,7 @@ def pictures(data: Path, root: Path, looks: Looks, count: int = PICTURES) -> lis
     for image in chosen:
         picture = drawing.picture_of(rows[image], root)
         edges = overlays.patch_edges(geometry, *picture.size)
-        said = lookup.rows(data / "patch_words", "image_id", [image])
+        said = lookup.rows(data / "true_words", "image_id", [image])
         carried = nearest.carried_words(said, geometry.grid[0] * geometry.grid[1])
         panels = [
             nearest.panel(picture, edges, mine[image], carried, arm, stage)
@@ -132,14 +132,14 @@ def _measures(evaluation: Path, found: Inputs) -> dict[str, pa.Table]:
 
 
 def _regions(data: Path, found: Inputs) -> list[dict[str, Any]]:
-    """Rows of ``patch_words`` that an arm was measured on."""
+    """Rows of ``true_words`` that an arm was measured on."""
     wanted = {
         example
         for table in found.measures.values()
         for key, example in zip(table["metric"].to_pylist(), table["example"].to_pylist(), strict=True)
         if key == "alignment.cosine"
     }
-    return lookup.rows(data / "patch_words", "phrase_id", wanted) if wanted else []
+    return lookup.rows(data / "true_words", "phrase_id", wanted) if wanted else []
 
 
 def _json(path: Path) -> Mapping[str, Any]:

@@ -54,8 +54,8 @@ def data(tmp_path, encoder_folder):
         for name, split in names
         for k, (noun, colour) in enumerate((("cup", "red"), ("star", "blue")))
     ]  # fmt: skip
-    for table, made in (("images", images), ("patch_words", rows)):
-        dataset.write_part(tmp_path / "data" / table, 0, schemas.from_rows(table, made), table, Provenance())
+    for folder, name, made in (("images", "images", images), ("true_words", "patch_words", rows)):
+        dataset.write_part(tmp_path / "data" / folder, 0, schemas.from_rows(name, made), name, Provenance())
     shutil.copytree(encoder_folder, tmp_path / "data/models/encoder")
     return tmp_path / "data"
 
@@ -70,7 +70,7 @@ def test_it_is_what_the_stages_measure(data, checkpoint, small_llava):
     found = command.of_checkpoint(checkpoint, data, PARAMS)
     feature_tables.compute(data / "images", data, data / "models/encoder", [0, -1], data / "features")
     kept = {split: feature_tables.load(data / "features", split, data) for split in ("validation", "test")}
-    regions = {split: load_regions(data / "patch_words", kept[split], 2000) for split in kept}
+    regions = {split: load_regions(data / "true_words", kept[split], 2000) for split in kept}
     model, processor = small_llava
     expected = analyse(
         model, processor.tokenizer, kept["test"], regions["test"], PARAMS.evaluate, PARAMS.seed,
@@ -109,10 +109,10 @@ def test_another_crop_than_the_tables_is_refused(data, checkpoint):
 
 
 def test_another_grid_is_refused(data, checkpoint):
-    rows = dataset.read(data / "patch_words").to_pylist()
-    shutil.rmtree(data / "patch_words")
+    rows = dataset.read(data / "true_words").to_pylist()
+    shutil.rmtree(data / "true_words")
     table = schemas.from_rows("patch_words", [row | {"grid": [2, 2], "patches": [0, 1]} for row in rows])
-    dataset.write_part(data / "patch_words", 0, table, "patch_words", Provenance())
+    dataset.write_part(data / "true_words", 0, table, "patch_words", Provenance())
     with pytest.raises(UserError, match="2 x 2 patch grid, but the encoder makes 16"):
         command.of_checkpoint(checkpoint, data, PARAMS)
 

@@ -1,6 +1,7 @@
 """The four data stages in a row: nothing is lost, all can be traced back, each run gives the same bytes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -12,9 +13,11 @@ from flows.ingest import ingest
 from flows.parse import parse
 from flows.patch_words import patch_words
 from pipeline import params, profiles
+from pipeline.audit import true_words
 from pipeline.errors import UserError
 from pipeline.params import Params
-from pipeline.tables import dataset
+from pipeline.tables import dataset, schemas
+from pipeline.tables.dataset import Provenance
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -210,3 +213,25 @@ def test_a_truncated_table_is_told_by_its_file(scenes, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"captions/part-0000\d\.arrow is not a whole Arrow file"):
         parse(parse=settings().parse, compute=settings().compute)
     assert not (tmp_path / "data" / "phrases").exists()
+
+
+def test_projectors_are_judged_by_people_s_annotations_whatever_grounded_the_training_data(scenes, tmp_path):
+    data = shutil.copytree(scenes, tmp_path / "data")
+    held_out = [row for row in rows(data, "patch_words") if row["split"] != "train"]
+    true_words.write(data, tmp_path / "by_people")
+    assert dataset.read(tmp_path / "by_people").to_pylist() == held_out
+    assert {row["split"] for row in held_out} == {"validation", "test"}
+
+    elsewhere = [row | {"patches": [0], "coverage": [1.0], "annotator": "other"} for row in held_out]
+    shutil.rmtree(data / "patch_words")
+    table = schemas.from_rows("patch_words", elsewhere)
+    dataset.write_part(data / "patch_words", 0, table, "patch_words", Provenance())
+    true_words.write(data, tmp_path / "of_another_source")
+    assert dataset.read(tmp_path / "of_another_source").to_pylist() == held_out
+
+    # Where nobody drew anything, the source in use is all there is.
+    for part in dataset.parts(data / "objects"):
+        none = dataset.read_part(part).slice(0, 0)
+        dataset.write_part(data / "objects", int(part.stem[-5:]), none, "objects", Provenance())
+    true_words.write(data, tmp_path / "by_nobody")
+    assert dataset.read(tmp_path / "by_nobody").to_pylist() == elsewhere

@@ -32,7 +32,7 @@ for out in map(Path, outs):
         for name in ("part", "config.json", "preprocessor_config.json"):
             (out / name).write_text(f"{stage} {name}")
 """
-DATA_STAGES = ["patch_words", "language_model", "audit"]
+DATA_STAGES = ["true_words", "language_model", "audit"]
 TRAINING = ["evaluate", "references", "benchmarks"]
 NOT_KEPT = {"data/features"}
 """What DVC keeps no copy of, and so does not push: each machine that needs it makes it."""

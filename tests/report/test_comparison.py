@@ -145,6 +145,8 @@ def test_arms_at_their_floor_settle_nothing() -> None:
 def test_one_run_is_called_one_run_and_a_study_by_its_seeds() -> None:
     made = row(0.5, 0.6, exact(0.1))
     assert any("One training run" in line for line in answer.answer([made]).caveats)
+    assert not any("Nobody" in line for line in answer.answer([made], judges=["dataset"]).caveats)
+    assert "regions of open_clip, whose" in answer.answer([made], judges=["open_clip"]).caveats[0]
     assert any("5 seeds" in line for line in answer.answer([made], 5).caveats)
     assert not any("One training run" in line for line in answer.answer([made], 5).caveats)
 

@@ -46,7 +46,8 @@ def data(project: Path, tmp_path_factory) -> Path:
     """The made project with what an analysis leaves."""
     folder = tmp_path_factory.mktemp("analysed") / "data"
     shutil.copytree(project, folder)
-    rows = dataset.read(folder / "patch_words").to_pylist()
+    shutil.copytree(folder / "patch_words", folder / "true_words")
+    rows = dataset.read(folder / "true_words").to_pylist()
     images = sorted({row["image_id"] for row in rows})
     phrases = {row["phrase_id"]: 0.25 for row in rows}
     evaluation = folder / "evaluation"
