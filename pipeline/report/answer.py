@@ -86,21 +86,26 @@ def _headline(row: Row) -> str:
     settled = [arm for arm in judged if _is_settled(row, arm)]
     if not settled:
         return "Not settled: referring expressions were not learned well enough to compare the arms."
-    verdicts = {row.verdict(arm) for arm in settled}
+    verdicts = {_counted(row, arm) for arm in settled}
     if len(verdicts) == 1:
         return SETTLED[verdicts.pop()]
     parts = []
     for verdict, words in (("better", "more"), ("worse", "less"), ("level", "as much, as far as is shown")):
-        named = [arms.title(arm) for arm in settled if row.verdict(arm) == verdict]
+        named = [arms.title(arm) for arm in settled if _counted(row, arm) == verdict]
         if named:
             parts.append(f"{words} with {_listed(named)}")
     return f"It depends on the loss: the model finds {'; '.join(parts)}."
 
 
+def _counted(row: Row, arm: str) -> str:
+    """The verdict that counts how many arms were compared: none is better whose adjusted p is above 0.05."""
+    return "level" if row.adjusted().get(arm, 0.0) > 0.05 else row.verdict(arm)
+
+
 def _is_settled(row: Row, arm: str) -> bool:
     baseline = next(iter(row.arms))
     floor = row.against_floors(baseline)
-    return not (floor and (row.against_floors(arm) or row.verdict(arm) != "better"))
+    return not (floor and (row.against_floors(arm) or _counted(row, arm) != "better"))
 
 
 def _detail(row: Row) -> str:
@@ -108,15 +113,17 @@ def _detail(row: Row) -> str:
     values = {arm: number(mine.value, metric) + unit(metric) for arm, mine in row.arms.items()}
     baseline = next(iter(row.arms))
     if len(row.differences) > 1:
-        ranked = sorted(row.differences, key=lambda arm: -row.arms[arm].value)
+        known = [arm for arm, found in row.differences.items() if found.estimate.has_interval]
+        fewer = " that have an interval" if 0 < len(known) < len(row.differences) else ""
+        ranked = sorted(known or row.differences, key=lambda arm: -row.arms[arm].value)
         first, last = (
             f"{arms.title(arm)} {values[arm]}, a difference of {change(row, arm)}{_p_of(row, arm)}"
             for arm in (ranked[0], ranked[-1])
         )
         return (
             f"{arms.title(baseline)} gives {values[baseline]} of referring expressions the right box (IoU 0.5"
-            f" or more). Of the {len(ranked)} other arms, with 95\u202f% intervals, the highest: {first}; the"
-            f" lowest: {last}."
+            f" or more). Of the {len(ranked)} other arms{fewer}, the highest: {first}; the lowest: {last}"
+            " (95\u202f% intervals)."
         )
     ((arm, difference),) = row.differences.items()
     zero = ", which includes zero" if row.verdict(arm) == "level" else ""

@@ -1,5 +1,6 @@
 """With more arms than two every table holds each arm's numbers and its difference from the first."""
 
+import dataclasses
 import json
 import re
 from html import escape
@@ -122,11 +123,20 @@ def test_the_headline_names_who_is_better_and_who_is_worse() -> None:
         " as much, as far as is shown with Arm 2."
     )
     lowest = "the lowest: Arm 3 40.0\u202f%, a difference of \u221210.0 points (\u221213.0 to \u22127.0)"
-    assert f"{lowest}, p = 0.010; 0.040 by Holm for 4 arms." in mixed.detail
+    assert f"{lowest}, p = 0.010; 0.040 by Holm for 4 arms (95\u202f% intervals)." in mixed.detail
     assert "the highest: Arm 1 60.0\u202f%" in mixed.detail
     (looked,) = (line for line in mixed.caveats if line.startswith("4 differences"))
     assert "3 exclude zero; 3 of those keep p" in looked
     assert sum("floor" in line for line in mixed.caveats) == 0
+
+
+def test_nobody_is_called_better_who_is_so_only_because_many_were_looked_at() -> None:
+    (row,) = rows(0.54, 0.51, 0.49)
+    found = {arm: comparison.Difference(one.estimate, True, p) for (arm, one), p in
+             zip(row.differences.items(), (0.02, 0.5, 0.6), strict=True)}  # fmt: skip
+    row = dataclasses.replace(row, differences=found)
+    assert row.verdict("arm_1") == "better" and row.adjusted()["arm_1"] == pytest.approx(0.06)
+    assert answer.answer([row]).headline.startswith("No difference shown")
 
 
 def test_arms_under_their_floor_are_named_in_one_sentence() -> None:
