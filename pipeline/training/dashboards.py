@@ -1,12 +1,14 @@
-"""Training's curves in the dashboards of others: TensorBoard and DVCLive here, the rest by Trainer itself.
+"""Training's curves in the dashboards of others, whose files lie below ``.work``.
 
-Trainer's own callbacks for these two would write into the top of the repository and into ``dvc.yaml``, and
-would put the points of a run that was taken up, or begun again, among those of the one before.
+TensorBoard and DVCLive are written to here: Trainer's own callbacks would write into ``dvc.yaml``, and would
+put the points of a run that was taken up, or begun again, among those of the one before. Weights & Biases and
+MLflow are left to Trainer, and to whatever their own environment variables say.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,15 @@ from transformers.integrations import TensorBoardCallback
 from pipeline.errors import UserError
 from pipeline.training import processes
 from pipeline.training.runtime import DATA, WORK
+
+VARIABLES = {
+    "wandb": {"WANDB_DIR": str(WORK), "WANDB_PROJECT": "patchwords"},
+    "mlflow": {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{WORK}/mlflow.db",
+        "MLFLOW_EXPERIMENT_NAME": "patchwords",
+    },
+}
+"""What is set for dashboards that Trainer writes to, unless it is set already."""
 
 
 class Board(TensorBoardCallback):
@@ -83,12 +94,20 @@ def of(names: Sequence[str], curve: Path) -> tuple[list[TrainerCallback], list[s
                 f"train.report_to names {name}, which needs the package {name}: run"
                 f" `pip install {name}`, or take {name} out of the list"
             )
+        for variable, value in VARIABLES.get(name, {}).items():
+            WORK.mkdir(exist_ok=True)
+            os.environ.setdefault(variable, value)
     ours = {"tensorboard": Board, "dvclive": Live}
     found = [kind(folder_of(name, curve)) for name, kind in ours.items() if name in names]
     return found if processes.rank() == 0 else [], [name for name in names if name not in ours]
 
 
 def folder_of(name: str, curve: Path) -> Path:
-    """Where a dashboard's files of a run lie: a study's runs in folders of their own."""
+    """Where a dashboard's files of a run lie."""
+    return WORK / name / run_name(curve)
+
+
+def run_name(curve: Path) -> str:
+    """What a run is called: stage and arm, in a study behind the folders of its settings and seed."""
     root = curve.parent.parent
-    return WORK / name / (root.relative_to(DATA) if root.is_relative_to(DATA) else ".") / curve.stem
+    return str((root.relative_to(DATA) if root.is_relative_to(DATA) else Path()) / curve.stem)

@@ -228,6 +228,7 @@ def train(
         save_steps=settings.save_every,
         seed=seed,
         report_to=left or "none",
+        run_name=dashboards.run_name(curve),
         use_cpu=alone,
         ddp_backend=None if processes.count() == 1 else "gloo" if alone else "nccl",
         ddp_find_unused_parameters=False,

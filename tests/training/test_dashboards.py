@@ -75,9 +75,14 @@ def test_one_process_of_several_writes(dvclive, monkeypatch):
     assert dashboards.of(["dvclive"], CURVE) == ([], [])
 
 
-def test_the_others_are_left_to_trainer(monkeypatch):
+def test_the_others_are_left_to_trainer_and_write_below_work_unless_told_otherwise(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dashboards.importlib.util, "find_spec", lambda name: object())
-    assert dashboards.of(["mlflow"], CURVE) == ([], ["mlflow"])
+    monkeypatch.setattr(dashboards.os, "environ", {"WANDB_PROJECT": "mine"})
+    assert dashboards.of(["mlflow", "wandb"], CURVE) == ([], ["mlflow", "wandb"])
+    assert dashboards.os.environ["WANDB_PROJECT"] == "mine"
+    assert dashboards.os.environ["WANDB_DIR"] == ".work" and Path(".work").is_dir()
+    assert dashboards.os.environ["MLFLOW_TRACKING_URI"] == "sqlite:///.work/mlflow.db"
 
 
 def test_a_dashboard_whose_package_is_missing_is_told(monkeypatch):
