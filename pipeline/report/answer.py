@@ -220,11 +220,8 @@ def _all_under_floor(row: Row, under: Mapping[str, tuple[str, str]]) -> str:
         who = f"{len(under)} of {len(row.arms)} arms"
         named = f" ({_listed([arms.title(arm).lower() for arm in under])})"
     values = [row.arms[arm].value for arm in under]
-    span = (
-        f"{number(min(values), metric)} to {number(max(values), metric)}"
-        if len(values) > 1
-        else number(values[0], metric)
-    )
+    ends = dict.fromkeys(number(value, metric) for value in (min(values), max(values)))
+    span = " to ".join(ends)
     return (
         f"{metric.group}: \u201c{metric.title}\u201d is not above its floor in"
         f" {who}{named}: {span}{unit(metric)}; {beside}."
