@@ -36,6 +36,18 @@ class Bar(TrainerCallback):
         self._progress.__exit__(None, None, None)
 
 
+class LogAtSave(TrainerCallback):
+    """Logs whenever a checkpoint is written, in every process.
+
+    What is logged is a mean over the steps since the last time, which a checkpoint does not carry.
+    """
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """Log if this step is saved."""
+        if control.should_save:
+            control.should_log = True
+
+
 class Curve(TrainerCallback):
     """Writes what is logged as a CSV file, a row a time; a resumed run goes on where the checkpoint was."""
 

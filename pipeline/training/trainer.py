@@ -27,7 +27,7 @@ from pipeline.params import ArmParams, ComputeParams, OptimisationParams
 from pipeline.training import dashboards, optimiser, processes, resuming
 from pipeline.training.batches import FAILED, Collator, Schedule, Shares, shares_of
 from pipeline.training.compiling import compile_layers
-from pipeline.training.curves import Bar, Curve
+from pipeline.training.curves import Bar, Curve, LogAtSave
 from pipeline.training.on_demand import OnDemand
 from pipeline.training.runtime import device
 from pipeline.training.step import Step
@@ -244,7 +244,7 @@ def train(
         args=arguments,
         train_dataset=Shares(collator, schedule, settings.batch_images, shares, settings.mean_over),
         data_collator=only,
-        callbacks=[*(callbacks or ()), *told],
+        callbacks=[*(callbacks or ()), LogAtSave(), *told],
         settings=settings,
     )
     for printer in (PrinterCallback, ProgressCallback):

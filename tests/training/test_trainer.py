@@ -142,17 +142,17 @@ class Steps(TrainerCallback):
         self.steps.append(state.global_step)
 
 
-def test_the_curve_of_a_resumed_run_has_every_step_once(make, place, straight):
+@pytest.mark.parametrize("killed", [5, 7])
+def test_the_curve_of_a_resumed_run_is_that_of_one_that_was_not_killed(make, place, straight, killed):
+    """From the checkpoint of step 3, between two rows, as from that of step 6."""
+    rows = ["2", "3", "4", "6", "8"]
     with pytest.raises(KeyboardInterrupt):
-        make(name="killed", callbacks=[KilledAt(7)])
-    assert [row["step"] for row in curve(place / "killed.csv")] == ["2", "4", "6"]
+        make(name="killed", callbacks=[KilledAt(killed)])
+    assert [row["step"] for row in curve(place / "killed.csv")] == [row for row in rows if int(row) < killed]
     make(name="killed")
     through, resumed = curve(place / "straight.csv"), curve(place / "killed.csv")
-    assert [row["step"] for row in resumed] == ["2", "4", "6", "8"]
-    assert [row["learning_rate"] for row in resumed] == [row["learning_rate"] for row in through]
-    for ours, theirs in zip(resumed, through, strict=True):
-        for column in ("caption_loss", "patch_loss"):
-            assert float(ours[column]) == pytest.approx(float(theirs[column]), rel=1e-6)
+    assert [row["step"] for row in through] == rows
+    assert resumed == through
 
 
 def test_half_a_checkpoint_is_not_taken_up(tmp_path):
