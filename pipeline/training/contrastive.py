@@ -24,7 +24,7 @@ from torchvision.transforms.functional import rgb_to_grayscale
 from pipeline.models.encoder import PIXEL_MEAN, PIXEL_STD, TEXT_CONTEXT
 from pipeline.params import TrainedEncoderParams
 from pipeline.training.images import normalise
-from pipeline.training.optimiser import MuonAdamW
+from pipeline.training.optimiser import MuonAdamW, one_cycle
 
 if TYPE_CHECKING:
     from open_clip.model import CLIP
@@ -94,9 +94,7 @@ def train(
     grid = model.visual.grid_size[0]
     most = int(np.diff(data.firsts).max(initial=0))
     optimiser = MuonAdamW(model, params.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, params.learning_rate, total_steps=params.steps, pct_start=0.1, cycle_momentum=False
-    )
+    schedule = one_cycle(optimiser, params.learning_rate, params.steps, warmup=0.1)
     model.train()
     for step in range(params.steps):
         if len(data.object_ids) and generator.random() < params.views:

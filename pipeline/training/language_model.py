@@ -29,7 +29,7 @@ from pipeline.params import Params, TrainedLanguageModelParams
 from pipeline.tables import dataset
 from pipeline.training import text
 from pipeline.training.losses import token_loss
-from pipeline.training.optimiser import MuonAdamW
+from pipeline.training.optimiser import MuonAdamW, one_cycle
 from pipeline.training.runtime import DATA, Progress, autocast, prepare, publish, write_curve
 from pipeline.training.turns import Turns, split_by_length
 
@@ -116,9 +116,7 @@ def train(
     lengths = np.fromiter((len(prefix) for prefix in data.prefixes), np.int64, len(data.prefixes))
     order = np.argsort(lengths, kind="stable")
     optimiser = MuonAdamW(model, settings.learning_rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=0.05, cycle_momentum=False
-    )
+    schedule = one_cycle(optimiser, settings.learning_rate, settings.steps, warmup=0.05)
     curve = []
     model.train()
     with Progress("language model", settings.steps) as progress:

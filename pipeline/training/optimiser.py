@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Replicate
 from torch.optim import AdamW, Muon, Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
 
 ADAM_BETAS = (0.9, 0.95)
 ITERATED_IN = torch.bfloat16  # as torch's Muon
@@ -34,6 +35,16 @@ def build(name: str, model: nn.Module, learning_rate: float, weight_decay: float
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
     return AdamW([group for group in groups if group["params"]], learning_rate)
+
+
+def one_cycle(optimiser: Optimizer, highest: float, steps: int, warmup: float) -> OneCycleLR:
+    """A learning rate that rises for a share ``warmup`` of the steps, and then falls to next to nothing.
+
+    It is made for three steps at least, and rises for two: torch divides by the length of each part less one.
+    """
+    steps = max(steps, 3)
+    rising = max(warmup, 2 / steps)
+    return OneCycleLR(optimiser, highest, total_steps=steps, pct_start=rising, cycle_momentum=False)
 
 
 class MuonAdamW(Optimizer):

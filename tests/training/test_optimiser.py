@@ -1,4 +1,4 @@
-"""`MuonAdamW`: which parameter goes where, and that each part does what torch's own optimiser does."""
+"""`MuonAdamW`: which parameter goes where, and what each part does; the schedule of learning rates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon
 
-from pipeline.training.optimiser import ADAM_BETAS, BatchedMuon, MuonAdamW, build
+from pipeline.training.optimiser import ADAM_BETAS, BatchedMuon, MuonAdamW, build, one_cycle
 
 
 class Small(nn.Module):
@@ -225,3 +225,34 @@ def test_an_optimiser_is_known_by_name():
     assert isinstance(build("muon", Small(), 0.02, 0.0), MuonAdamW)
     with pytest.raises(ValueError, match="no optimiser 'sgd'"):
         build("sgd", Small(), 0.02, 0.0)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 20, 400])
+def test_a_cycle_of_any_length_rises_to_its_highest_and_falls(steps):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    made = torch.optim.SGD([weight], lr=1.0)
+    schedule = one_cycle(made, 0.5, steps, warmup=0.05)
+    rates = []
+    for _ in range(steps):
+        rates.append(made.param_groups[0]["lr"])
+        made.step()
+        schedule.step()
+    top = rates.index(max(rates))
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert steps < 2 or max(rates) == pytest.approx(0.5)
+
+
+def test_a_long_cycle_is_torch_s_own():
+    ours, theirs = (torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0) for _ in range(2))
+    both = (
+        one_cycle(ours, 0.5, 400, warmup=0.05),
+        torch.optim.lr_scheduler.OneCycleLR(
+            theirs, 0.5, total_steps=400, pct_start=0.05, cycle_momentum=False
+        ),
+    )
+    for _ in range(399):
+        assert ours.param_groups[0]["lr"] == theirs.param_groups[0]["lr"]
+        for optimiser, schedule in zip((ours, theirs), both, strict=True):
+            optimiser.step()
+            schedule.step()
