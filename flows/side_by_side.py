@@ -66,7 +66,8 @@ class Lanes:
         self.running: dict[str, processes.Command] = {}
         self.width = max(map(len, needs), default=0)
         # What most is waiting for comes first, then the order of dvc.yaml.
-        self.rank = {name: (-_followers(name, needs), place) for place, name in enumerate(needs)}
+        followers = _followers(needs)
+        self.rank = {name: (-followers[name], place) for place, name in enumerate(needs)}
 
     def run(self) -> list[str]:
         """Do the stages; after one has failed none is begun, and those under way come to their end.
@@ -112,7 +113,8 @@ class Lanes:
             return command.status
 
     def _tell(self, name: str, line: str) -> None:
-        colour = COLOURS[list(self.needs).index(name) % len(COLOURS)]
+        _, place = self.rank[name]
+        colour = COLOURS[place % len(COLOURS)]
         label = Text(f"{name:<{self.width}} | ", style=colour)
         self.console.print(label + Text.from_ansi(line), soft_wrap=True, highlight=False)
 
@@ -121,9 +123,13 @@ class Lanes:
         return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(share))}
 
 
-def _followers(name: str, needs: Needs) -> int:
-    """How many stages there are on the longest way from this one to an end."""
-    return max((1 + _followers(other, needs) for other in needs if name in needs[other]), default=0)
+def _followers(needs: Needs) -> dict[str, int]:
+    """How many stages there are on the longest way from each to an end."""
+    found = dict.fromkeys(needs, 0)
+    for name in reversed([*TopologicalSorter(needs).static_order()]):
+        for other in needs[name]:
+            found[other] = max(found[other], 1 + found[name])
+    return found
 
 
 def repro(jobs: Annotated[int, typer.Option(help="How many stages at a time.")] = 2) -> None:

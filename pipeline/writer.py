@@ -17,9 +17,7 @@ from typing import IO, Any
 from pipeline.errors import UserError
 
 LOCK = Path(".work/writer.lock")
-WRITER_VARIABLE = (
-    "PATCHWORDS_WRITER"  # the process that holds the workspace and that a stage belongs to, if any
-)
+WRITER_VARIABLE = "PATCHWORDS_WRITER"  # the process that a stage belongs to and that holds the workspace
 STAGE_VARIABLE = "DVC_STAGE"  # set by DVC for a stage's command
 
 
