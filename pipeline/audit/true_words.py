@@ -27,7 +27,6 @@ from pipeline.tables import dataset, digests, folders
 from pipeline.tables.dataset import Provenance
 
 DATA = Path("data")
-READ = ("images", "captions", "phrases", "objects")
 # No settings of the run's: what is measured with has to stay as it is when they change.
 SETTINGS = PatchWordsParams(use="masks", min_coverage=0.1, min_score=0.0)
 
@@ -46,7 +45,7 @@ def write(data: Path, folder: Path) -> None:
     geometry = Geometry.from_encoder(data / "models/encoder")
     made_from = Provenance(
         digests.of_value([RULE.digest(), SETTINGS.digest()]),
-        {name: digests.of_files(data / name, "part-*.arrow") for name in READ}
+        {name: digests.of_files(data / name, "part-*.arrow") for name in images.TABLES}
         | {"geometry": geometry.digest()},
     )
     rows = 0
