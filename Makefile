@@ -33,7 +33,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 repro: env ## build everything: data, arms, metrics, report; print the results; JOBS=2: stages side by side
 	@python -m flows.server start || echo "Going on without: each flow starts a temporary server."
-	@$(if $(JOBS),python -m flows.side_by_side --jobs $(JOBS),dvc repro)
+	@python -m flows.side_by_side $(if $(JOBS),--jobs $(JOBS))
 	@patchwords results
 
 test: env ## run the tests, in two processes; WORKERS=0: in one

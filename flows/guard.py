@@ -1,4 +1,4 @@
-"""Runs a command and ends all of its processes when whoever started it has gone.
+"""Ends a command and all of its processes when whoever started it has gone.
 
     python flows/guard.py PATIENCE COMMAND ...
 
@@ -14,27 +14,45 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+
+
+class Watch:
+    """Ends this process's group when a pipe closes. This process itself outlives the asking, not the killing.
+
+    Args:
+        pipe: what the starter holds the other end of.
+        patience: seconds between the asking and the killing.
+    """
+
+    def __init__(self, pipe: int, patience: float) -> None:
+        self._over, self._ending = threading.Event(), threading.Event()
+        # A handler, not SIG_IGN, which the command would inherit.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        self._thread = threading.Thread(target=self._watch, args=[pipe, patience], daemon=True)
+        self._thread.start()
+
+    def over(self) -> None:
+        """The command has ended. If it was asked to, what it leaves behind goes too, and with it this."""
+        self._over.set()
+        if self._ending.is_set():
+            self._thread.join()
+
+    def _watch(self, pipe: int, patience: float) -> None:
+        while os.read(pipe, 1024):
+            pass
+        self._ending.set()
+        os.killpg(0, signal.SIGTERM)
+        self._over.wait(patience)
+        os.killpg(0, signal.SIGKILL)
 
 
 def main() -> int:
     """Run the command and return its exit status."""
-    # A handler, not SIG_IGN, which the command would inherit: the group's SIGTERM is not meant for the guard.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    watch = Watch(sys.stdin.fileno(), float(sys.argv[1]))
     command = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)
-    threading.Thread(target=_end_when_alone, args=[command], daemon=True).start()
     status = command.wait()
+    watch.over()
     return 128 - status if status < 0 else status
-
-
-def _end_when_alone(command: subprocess.Popen[bytes]) -> None:
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
-    os.killpg(0, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        command.wait(float(sys.argv[1]))
-    # What the command leaves behind goes too, and with it the guard.
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

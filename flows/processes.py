@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Protocol
 
 from flows import PROJECT, guard
 
@@ -24,10 +24,21 @@ class WorkerLostError(Exception):
     """The worker that started this flow run has gone, so nobody could cancel it any more."""
 
 
+class Guarded(Protocol):
+    """A process, in a session of its own, that ends with all its processes when its input closes."""
+
+    pid: int
+    stdin: Any  # has close()
+    stdout: Any  # has fileno()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status; 128 + n when signal n killed it, as in a shell."""
+
+
 class Command:
     """A running command; `lines` has to be read to its end before `status` is known."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: Guarded) -> None:
         self.process = process
         self.parent = os.getppid()
 
@@ -37,7 +48,6 @@ class Command:
         Raises:
             WorkerLostError: the process that started this one has ended meanwhile.
         """
-        assert self.process.stdout is not None
         stream, rest = self.process.stdout.fileno(), b""
         while True:
             if os.getppid() != self.parent:
@@ -93,9 +103,8 @@ def guarded(
     )
 
 
-def end(process: subprocess.Popen[bytes], patience: float) -> None:
+def end(process: Guarded, patience: float) -> None:
     """End a guarded command, if it still runs, and wait until its processes are gone."""
-    assert process.stdin is not None
     process.stdin.close()
     try:
         process.wait(patience + 2)

@@ -1,14 +1,15 @@
-"""`dvc repro` with several stages at a time: ``python -m flows.side_by_side --jobs 2``, `make repro JOBS=2`.
+"""`dvc repro` with several stages at a time: `make repro`, where ``compute.stages`` or ``JOBS`` says so.
 
-DVC does one stage after another. Here each stage that is not up to date starts as soon as those that it needs
-are there, `jobs` at a time: the language model beside the encoder, one arm beside another. Each is DVC's own
-run of that single stage, so its locks, its run cache and dvc.lock are as ever; `dvc repro` goes on where this
-was stopped, and the other way round.
+DVC does one stage after another. Here (``python -m flows.side_by_side --jobs 2``) each stage that is not up
+to date starts as soon as those that it needs are there, `jobs` at a time: the language model beside the
+encoder, one arm beside another. Each is DVC's own run of that single stage, so its locks, its run cache and
+dvc.lock are as ever; `dvc repro` goes on where this was stopped, and the other way round.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
@@ -20,7 +21,8 @@ from dvc.repo import Repo
 from rich.console import Console
 from rich.text import Text
 
-from flows import PROJECT, processes
+from flows import PROJECT, forks, processes
+from pipeline import params
 from pipeline.console import run_command, run_options
 from pipeline.errors import UserError
 
@@ -28,7 +30,7 @@ Needs = dict[str, list[str]]
 """By stage, in the order of dvc.yaml, those stages of the same plan that have to come before it."""
 
 # DVC holds its lock of the whole project for moments; a stage waits for it instead of failing.
-REPRO = (*processes.DVC, "--wait-for-lock", "repro", "--single-item")
+REPRO = ("--wait-for-lock", "repro", "--single-item")
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
 # DVC's own words at the end of each stage.
 _SAID_OFTEN = (
@@ -103,7 +105,7 @@ class Lanes:
         return failed
 
     def _one(self, name: str) -> int:
-        with processes.running([*REPRO, name], self._variables(), self.project) as command:
+        with forks.running([*REPRO, name], self._variables(), self.project) as command:
             self.running[name] = command
             self._tell(name, "begins")
             for line in command.lines():
@@ -132,10 +134,15 @@ def _followers(needs: Needs) -> dict[str, int]:
     return found
 
 
-def repro(jobs: Annotated[int, typer.Option(help="How many stages at a time.")] = 2) -> None:
-    """Bring every stage up to date, several at a time."""
-    if jobs < 1:
+def repro(
+    jobs: Annotated[int, typer.Option(help="How many stages at a time; 0: as compute.stages says.")] = 0,
+) -> None:
+    """Bring every stage up to date, several at a time; one at a time is DVC's own `dvc repro`."""
+    if jobs < 0:
         raise UserError(f"--jobs {jobs}: one stage at a time is the least")
+    jobs = jobs or params.load().compute.stages
+    if jobs == 1:
+        os.execv(sys.executable, [*processes.DVC, "repro"])
     console = Console()
     needs = plan(PROJECT)
     if not needs:

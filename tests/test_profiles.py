@@ -58,7 +58,7 @@ def test_comments_stay(file):
     assert "# shard" not in text  # comments of the overlay's own lines are not taken over
     assert "  name: scenes            # scenes | coco" in text
     assert "This is the embedded profile" not in text
-    assert "The whole pipeline in about two minutes" in text
+    assert "The whole pipeline in about a minute" in text
 
 
 def test_settings_of_the_users_own_are_not_lost_unasked(file):

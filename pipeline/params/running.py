@@ -36,8 +36,9 @@ class ReportParams(Section):
 
 
 class ComputeParams(Section):
-    """Where the shards run. Changes no result, so no stage depends on it."""
+    """What runs where, how much at a time. Changes no result beyond rounding; no stage depends on it."""
 
+    stages: Positive = Field(1, description="Stages that `make repro` runs at a time.")
     runner: Literal["threads", "processes", "dask", "ray"] = Field(
         description="What the shards are given to."
     )

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import psutil
+from gone import wait_until_gone
 
 from flows import processes
 
@@ -46,13 +47,6 @@ def test_a_command_does_not_outlive_a_killed_starter(tmp_path):
     os.kill(starter.pid, signal.SIGKILL)
     starter.wait()
     wait_until_gone(child)
-
-
-def wait_until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 120
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_command_tells_its_status_and_lines_as_they_come(tmp_path):

@@ -1,15 +1,24 @@
 """`dvc repro` with stages side by side: on a small project of DVC's, with DVC itself."""
 
 import io
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from dvc.repo import Repo
+from gone import wait_until_gone
 from rich.console import Console
 
+from flows import side_by_side
 from flows.side_by_side import Lanes, plan
+from pipeline import params
+from pipeline.errors import UserError
+
+ROOT = Path(__file__).parents[2]
 
 # Ends when the other one has begun, and fails if it never does.
 MEET = """
@@ -26,6 +35,13 @@ pathlib.Path(own).write_text(pathlib.Path("first").read_text() + own)
 """
 JOIN = (
     "import pathlib; p = pathlib.Path; p('last').write_text(p('left').read_text() + p('right').read_text())"
+)
+# Tells its own number and that of a child that will not listen.
+FAMILY = (
+    "import os, subprocess, sys, time; "
+    "deaf = 'import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(999)'; "
+    "child = subprocess.Popen([sys.executable, '-c', deaf]); "
+    "print(os.getpid(), child.pid, flush=True); time.sleep(999)"
 )
 STAGES = {
     "first": {"cmd": "cp source first", "deps": ["source"], "outs": ["first"]},
@@ -86,3 +102,50 @@ def test_after_a_failure_nothing_is_begun_and_what_is_under_way_comes_to_its_end
     (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}, sort_keys=False))
     assert lanes(project)[0] == []
     assert (project / "last").read_text() == "1left1right"
+
+
+def test_the_settings_say_how_many_at_a_time_and_one_is_dvcs_own_way(monkeypatch):
+    planned: list[Path] = []
+    replaced: list[list[str]] = []
+    monkeypatch.setattr(side_by_side, "plan", lambda project: planned.append(project) or {})
+    monkeypatch.setattr(os, "execv", lambda program, words: replaced.append(words) or sys.exit())
+
+    stages(2, monkeypatch)
+    side_by_side.repro()
+    assert planned and not replaced
+    with pytest.raises(SystemExit):
+        side_by_side.repro(jobs=1)
+    stages(1, monkeypatch)
+    with pytest.raises(SystemExit):
+        side_by_side.repro()
+    assert replaced == [[sys.executable, "-m", "dvc", "repro"]] * 2
+    with pytest.raises(UserError, match="--jobs -1: one stage at a time is the least"):
+        side_by_side.repro(jobs=-1)
+
+
+def stages(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the settings say that so many stages run at a time."""
+    settings = params.load()
+    compute = settings.compute.model_copy(update={"stages": count})
+    monkeypatch.setattr(side_by_side.params, "load", lambda: settings.model_copy(update={"compute": compute}))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_stage_outlives_it(project, how):
+    stage = {"cmd": f'{sys.executable} -c "{FAMILY}"', "outs": ["never"]}
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"long": stage}}))
+    program = (
+        "from pathlib import Path\nfrom rich.console import Console\nfrom flows.side_by_side import Lanes\n"
+        f"Lanes({{'long': []}}, 2, Path({str(project)!r}), Console(width=200)).run()"
+    )
+    starter = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert starter.stdout is not None
+    said = (line.decode().partition("| ")[2].split() for line in starter.stdout)
+    family = next([int(pid) for pid in words] for words in said if len(words) == 2 and words[0].isdigit())
+
+    os.kill(starter.pid, how)
+    starter.communicate()
+    for pid in family:
+        wait_until_gone(pid)
