@@ -21,6 +21,7 @@ from pipeline.report import (
     exports,
     inputs,
     kinds,
+    latex,
     lineage,
     outside,
     overlays,
@@ -56,7 +57,7 @@ def make(data: Path, params: Params) -> dict[Path, str]:
     return {
         folder / "index.html": _page(data, params, found, rows, outside_rows),
         folder / "results.md": exports.markdown([*rows, *outside_rows]),
-        folder / "results.tex": exports.latex([*rows, *outside_rows]),
+        folder / "results.tex": latex.latex([*rows, *outside_rows]),
         data / "metrics.json": exports.metrics_json(found, rows, benchmarks),
     }
 
