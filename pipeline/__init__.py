@@ -4,11 +4,8 @@ Imports point one way: sources, phrases, grounding, patches -> tables; training,
 tables; report -> tables. Nothing here imports prefect or dvc.
 """
 
-import atexit
 import gc
 
 # Importing torch and transformers makes half a million objects, none of them garbage. With Python's own
 # threshold, 700, the collector goes through them over and over: a quarter of what a stage takes to start.
 gc.set_threshold(100_000, 50, 50)
-# At its end Python would go through them twice more, 2 s of every stage, to free what ends with it anyway.
-atexit.register(gc.freeze)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 
@@ -21,6 +22,9 @@ def run_command(main: Callable[[], object]) -> None:
     traceback; ctrl-C ends with the shell's own status for it, 130. A stage of DVC's is refused while a run
     that it is no part of holds the workspace: see `pipeline.writer`.
     """
+    # What was imported stays to the end. Python would go through it all twice more then, 2 s of each stage
+    # that imports torch, to free what ends with the process anyway.
+    gc.freeze()
     try:
         writer.check()
         main()

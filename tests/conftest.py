@@ -5,6 +5,7 @@ And how tests are shared out among the workers of `make test` (pytest-xdist), ea
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -101,3 +102,8 @@ def small_llava(encoder_folder, language_model_folder):
     projector = ProjectorParams(kind="mlp", feature_layers=[0, -1])
     model, processor = llava.assemble(encoder_folder, language_model_folder, projector, seed=5)
     return model.eval(), processor
+
+
+def pytest_unconfigure() -> None:
+    """Let the end of the tests free what commands froze (`pipeline.console`): duckdb counts what is left."""
+    gc.unfreeze()
