@@ -6,14 +6,15 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from multiprocessing import connection
 from pathlib import Path
 
 from flows import PROJECT, guard, processes
 
-# What DVC imports for each stage.
+# What DVC imports for each stage, and what the program that starts the forks imports, which each does again.
 _MODULES = (
     "dvc.cli.parser",
     "dvc.repo.reproduce",
@@ -23,9 +24,14 @@ _MODULES = (
     "dvc.repo.plots",
     "dvc.scm",
     "dvc.utils.strictyaml",
+    "pipeline.params",
+    "rich.console",
+    "typer",
 )
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload([__name__, *_MODULES])
+# Starting a fork also looks whether others have ended, and an exit status can be read once.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Fork:
@@ -37,7 +43,8 @@ class Fork:
         self._process = _SERVER.Process(
             target=_run, args=[list(arguments), dict(variables), folder, alive, output]
         )
-        self._process.start()
+        with _ONE_AT_A_TIME:
+            self._process.start()
         alive.close()
         output.close()
         assert self._process.pid is not None
@@ -45,10 +52,12 @@ class Fork:
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit status, as a shell gives it; raises `subprocess.TimeoutExpired` as Popen's does."""
-        self._process.join(timeout)
-        status = self._process.exitcode
-        if status is None:
+        if not connection.wait([self._process.sentinel], timeout):
             raise subprocess.TimeoutExpired("dvc", timeout or 0)
+        with _ONE_AT_A_TIME:
+            self._process.join()
+        status = self._process.exitcode
+        assert status is not None
         return 128 - status if status < 0 else status
 
 
@@ -59,14 +68,18 @@ def running(
     """Run ``dvc ARGUMENTS`` as `processes.running` would, and end it in the same way."""
     fork = Fork(arguments, processes.environment() | dict(variables or {}), folder)
     try:
-        yield processes.Command(fork)
+        yield processes.Command(fork, of_worker=False)
     finally:
         processes.end(fork, processes.PATIENCE)
         fork.stdout.close()
 
 
 def _run(
-    arguments: list[str], variables: dict[str, str], folder: Path, alive: Connection, output: Connection
+    arguments: list[str],
+    variables: dict[str, str],
+    folder: Path,
+    alive: connection.Connection,
+    output: connection.Connection,
 ) -> None:
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -78,6 +91,8 @@ def _run(
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(folder)
+
+    sys.argv = ["dvc", *arguments]  # what DVC notes in its locks, for others to read
 
     from dvc.cli import main
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -36,11 +36,16 @@ class Guarded(Protocol):
 
 
 class Command:
-    """A running command; `lines` has to be read to its end before `status` is known."""
+    """A running command; `lines` has to be read to its end before `status` is known.
 
-    def __init__(self, process: Guarded) -> None:
+    Args:
+        process: what runs.
+        of_worker: the process that started this one is a worker, without which nobody could cancel it.
+    """
+
+    def __init__(self, process: Guarded, of_worker: bool = True) -> None:
         self.process = process
-        self.parent = os.getppid()
+        self.worker = os.getppid() if of_worker else None
 
     def lines(self) -> Iterator[str]:
         """What it writes to stdout and stderr, as it comes, without line ends.
@@ -50,7 +55,7 @@ class Command:
         """
         stream, rest = self.process.stdout.fileno(), b""
         while True:
-            if os.getppid() != self.parent:
+            if self.worker not in (None, os.getppid()):
                 raise WorkerLostError("The worker has gone.")
             if not select.select([stream], [], [], LOOK_SECONDS)[0]:
                 continue
@@ -104,13 +109,13 @@ def guarded(
 
 
 def end(process: Guarded, patience: float) -> None:
-    """End a guarded command, if it still runs, and wait until its processes are gone."""
+    """End a guarded command, if it still runs, and whatever of its processes is left."""
     process.stdin.close()
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(patience + 2)
-    except subprocess.TimeoutExpired:
+    with suppress(ProcessLookupError):  # none is left
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
 
 
 def environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ thrown away. Flows run as plain functions: eight samples need no server.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import runpy
@@ -199,6 +200,9 @@ def _run(command: str, said: io.StringIO) -> str:
             where = traceback.extract_tb(error.__traceback__)[-1]
             file = os.path.relpath(where.filename, PROJECT)
             return f"{type(error).__name__}: {error} ({file}:{where.lineno})"
+        finally:
+            gc.unfreeze()  # a command takes its process for its own: `pipeline.console.run_command`
+            gc.collect()
     return ""
 
 

@@ -14,17 +14,21 @@ from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 from pathlib import Path
+from threading import Lock
 from typing import Annotated
 
 import typer
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.stage import Stage
 from rich.console import Console
 from rich.text import Text
 
-from flows import PROJECT, forks, processes
+from flows import PROJECT, forks, processes, workspace
 from pipeline import params
-from pipeline.console import run_command, run_options
+from pipeline.console import STOPPED_STATUS, run_command, run_options
 from pipeline.errors import UserError
+from pipeline.writer import WRITER_VARIABLE
 
 Needs = dict[str, list[str]]
 """By stage, in the order of dvc.yaml, those stages of the same plan that have to come before it."""
@@ -45,16 +49,29 @@ _SAID_OFTEN = (
 
 
 def plan(project: Path) -> Needs:
-    """The stages that are not up to date, and all that hang on them."""
-    with Repo(str(project)) as repo:
-        status, graph = repo.status(), repo.index.graph
-        # Names, not addresses, which are relative to the folder that one is in.
-        changed = {stage.name for stage in repo.index.stages if stage.addressing in status}
-        needs = {stage.name: [other.name for other in graph.successors(stage)] for stage in repo.index.stages}
+    """The stages that are not up to date, and all that hang on them.
+
+    Raises:
+        UserError: DVC cannot read its files, or another of its commands holds the project.
+    """
+    try:
+        with Repo(str(project)) as repo:
+            status, graph = repo.status(), repo.index.graph
+            # Not their addresses, which are relative to the folder that one is in.
+            names = {stage: _name(stage, project) for stage in repo.index.stages}
+    except DvcException as error:
+        raise UserError(f"DVC: {error}") from error
+    changed = {name for stage, name in names.items() if stage.addressing in status}
+    needs = {name: [names[other] for other in graph.successors(stage)] for stage, name in names.items()}
     for name in TopologicalSorter(needs).static_order():
         if changed & set(needs[name]):
             changed.add(name)
     return {name: [other for other in needs[name] if other in changed] for name in needs if name in changed}
+
+
+def _name(stage: Stage, project: Path) -> str:
+    """As `dvc repro` takes it: data that `dvc add` tracks go by their file."""
+    return getattr(stage, "name", "") or os.path.relpath(stage.path, project)
 
 
 class Lanes:
@@ -66,6 +83,8 @@ class Lanes:
         self.project = project
         self.console = console
         self.running: dict[str, processes.Command] = {}
+        self.stopped = False
+        self.lock = Lock()  # of these two
         self.width = max(map(len, needs), default=0)
         # What most is waiting for comes first, then the order of dvc.yaml.
         followers = _followers(needs)
@@ -99,19 +118,25 @@ class Lanes:
                         else:
                             order.done(name)
             except BaseException:
-                for command in list(self.running.values()):
-                    processes.end(command.process, processes.PATIENCE)
+                with self.lock:
+                    self.stopped = True
+                    for command in self.running.values():
+                        command.process.stdin.close()  # the thread that follows it waits for its end
                 raise
         return failed
 
     def _one(self, name: str) -> int:
         with forks.running([*REPRO, name], self._variables(), self.project) as command:
-            self.running[name] = command
+            with self.lock:
+                if self.stopped:
+                    return STOPPED_STATUS
+                self.running[name] = command
             self._tell(name, "begins")
             for line in command.lines():
                 if line.strip() and not line.strip().startswith(_SAID_OFTEN):
                     self._tell(name, line)
-            del self.running[name]
+            with self.lock:
+                del self.running[name]
             return command.status
 
     def _tell(self, name: str, line: str) -> None:
@@ -122,7 +147,8 @@ class Lanes:
 
     def _variables(self) -> Mapping[str, str]:
         share = max(1, (os.cpu_count() or 1) // self.jobs)
-        return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(share))}
+        threads = os.environ.get("OMP_NUM_THREADS", str(share))
+        return {"OMP_NUM_THREADS": threads, WRITER_VARIABLE: str(os.getpid())}
 
 
 def _followers(needs: Needs) -> dict[str, int]:
@@ -140,16 +166,18 @@ def repro(
     """Bring every stage up to date, several at a time; one at a time is DVC's own `dvc repro`."""
     if jobs < 0:
         raise UserError(f"--jobs {jobs}: one stage at a time is the least")
-    jobs = jobs or params.load().compute.stages
-    if jobs == 1:
-        os.execv(sys.executable, [*processes.DVC, "repro"])
+    stages = params.load().compute.stages
+    if (jobs or stages) == 1:
+        os.execve(sys.executable, [*processes.DVC, "repro"], processes.environment())
     console = Console()
-    needs = plan(PROJECT)
-    if not needs:
-        console.print("Data and pipelines are up to date.")
-        return
-    if failed := Lanes(needs, jobs, PROJECT, console).run():
-        raise UserError(f"{', '.join(failed)} failed: see above. The same command goes on from here.")
+    who = {"name": "make repro", "pid": os.getpid()}
+    with workspace.sole_writer(PROJECT, who, lambda line: console.print(line, highlight=False)):
+        needs = plan(PROJECT)
+        if not needs:
+            console.print("Data and pipelines are up to date.")
+            return
+        if failed := Lanes(needs, jobs or stages, PROJECT, console).run():
+            raise UserError(f"{', '.join(failed)} failed: see above. The same command goes on from here.")
 
 
 if __name__ == "__main__":

@@ -40,13 +40,19 @@ def run_options(command: Callable[..., object]) -> None:
     """Run a function on the command line's words, by the options that its annotations (typer's) say.
 
     Raises:
+        UserError: there is no such option, or it cannot have that value.
         KeyboardInterrupt: it was stopped by ctrl-C, which typer would make a mere status of.
     """
     import typer
+    from typer.exceptions import TyperException
 
     app = typer.Typer(add_completion=False)
     app.command()(command)
-    if app(standalone_mode=False) == STOPPED_STATUS:
+    try:
+        status = app(standalone_mode=False)
+    except TyperException as error:
+        raise UserError(error.format_message()) from error
+    if status == STOPPED_STATUS:
         raise KeyboardInterrupt
 
 

@@ -149,3 +149,22 @@ def test_lineage_names_the_digests_of_what_a_folder_was_made_from(tmp_path):
     assert lineage.write(tmp_path / "model", [tmp_path / "features"]).read_bytes() != before
     with pytest.raises(UserError, match=r"There is no folder .*nowhere"):
         lineage.write(tmp_path / "model", [tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--jobs", "two"], "Invalid value for '--jobs'"),
+        (["--job", "2"], "No such option: --job"),
+        (["2"], "unexpected extra argument"),
+    ],
+)
+def test_a_wrong_option_is_told_in_a_sentence(monkeypatch, capsys, words, said):
+    def command(jobs: int = 1) -> None:
+        raise AssertionError(jobs)
+
+    monkeypatch.setattr(sys, "argv", ["command", *words])
+    with pytest.raises(SystemExit) as stopped:
+        console.run_command(lambda: console.run_options(command))
+    assert stopped.value.code == console.USER_ERROR_STATUS
+    assert said in capsys.readouterr().err

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from flows import side_by_side
 from flows.side_by_side import Lanes, plan
-from pipeline import params
+from pipeline import params, writer
 from pipeline.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -104,15 +104,35 @@ def test_after_a_failure_nothing_is_begun_and_what_is_under_way_comes_to_its_end
     assert (project / "last").read_text() == "1left1right"
 
 
-def test_the_settings_say_how_many_at_a_time_and_one_is_dvcs_own_way(monkeypatch):
+def test_data_that_dvc_tracks_are_brought_up_to_date_too(project):
+    with Repo(str(project), uninitialized=True) as repo:
+        repo.add([str(project / "source")])
+    assert plan(project)["first"] == []
+    assert lanes(project)[0] == []
+    (project / "source").write_text("2")
+    assert plan(project)["first"] == ["source.dvc"]
+    assert lanes(project)[0] == []
+    assert (project / "last").read_text() == "2left2right"
+    assert plan(project) == {}
+
+
+def test_what_dvc_cannot_read_is_told_in_a_sentence(project):
+    stages = {"odd": {"cmd": "echo ${odd.key}", "outs": ["odd"]}}
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    with pytest.raises(UserError, match=r"DVC: .*odd\.key"):
+        plan(project)
+
+
+def test_the_settings_say_how_many_at_a_time_and_one_is_dvcs_own_way(monkeypatch, tmp_path):
     planned: list[Path] = []
     replaced: list[list[str]] = []
+    monkeypatch.setattr(side_by_side, "PROJECT", tmp_path)
     monkeypatch.setattr(side_by_side, "plan", lambda project: planned.append(project) or {})
-    monkeypatch.setattr(os, "execv", lambda program, words: replaced.append(words) or sys.exit())
+    monkeypatch.setattr(os, "execve", lambda program, words, variables: replaced.append(words) or sys.exit())
 
     stages(2, monkeypatch)
     side_by_side.repro()
-    assert planned and not replaced
+    assert planned == [tmp_path] and not replaced
     with pytest.raises(SystemExit):
         side_by_side.repro(jobs=1)
     stages(1, monkeypatch)
@@ -123,11 +143,34 @@ def test_the_settings_say_how_many_at_a_time_and_one_is_dvcs_own_way(monkeypatch
         side_by_side.repro(jobs=-1)
 
 
+def test_the_workspace_is_its_own_while_it_runs(monkeypatch, tmp_path):
+    monkeypatch.setattr(side_by_side, "PROJECT", tmp_path)
+    found = []
+
+    def run(self: Lanes) -> list[str]:
+        found.append((writer.holder(tmp_path), self._variables()[writer.WRITER_VARIABLE]))
+        return []
+
+    monkeypatch.setattr(side_by_side, "plan", lambda project: {"one": []})
+    monkeypatch.setattr(Lanes, "run", run)
+    side_by_side.repro(jobs=2)
+    holder, told = found[0]
+    assert holder == {"name": "make repro", "pid": os.getpid()} and told == str(os.getpid())
+    assert writer.holder(tmp_path) == {}
+
+
 def stages(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the settings say that so many stages run at a time."""
     settings = params.load()
     compute = settings.compute.model_copy(update={"stages": count})
     monkeypatch.setattr(side_by_side.params, "load", lambda: settings.model_copy(update={"compute": compute}))
+
+
+def test_a_stage_that_begins_when_all_was_stopped_is_ended(project):
+    late = Lanes(plan(project), 2, project, Console(file=io.StringIO()))
+    late.stopped = True
+    assert late._one("left") == 130
+    assert not late.running and not (project / "left").exists()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
