@@ -54,7 +54,8 @@ def _cell(name: str, value: Any, own: str | None, root: Path | None) -> str:
         return mask(value)
     if name in ("box", "predicted_box"):
         return box(value)
-    if name == "words":
+    # Of patch_labels they are words alone, one a patch.
+    if name == "words" and all(isinstance(each, Mapping) for each in value):
         return " ".join(word["text"] for word in value)
     if name == "turns":
         return " / ".join(turn["text"] for turn in value)

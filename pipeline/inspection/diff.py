@@ -15,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.inspection import describe, engine
 from pipeline.inspection.describe import Dataset
 from pipeline.inspection.filters import Stream, numbers_array
+from pipeline.tables.schemas import SCHEMAS
 
 KEYS = {
     "images": ("image_id",),
@@ -28,7 +29,11 @@ KEYS = {
     "features": ("image_id",),
     "predictions": ("conversation_id",),
     "similarity_maps": ("phrase_id",),
+    "measures": ("metric", "example"),
+    "patch_labels": ("image_id",),
+    "audit": ("phrase_id",),
 }
+assert set(KEYS) == set(SCHEMAS)
 BATCH_ROWS = 16_384
 EXAMPLES = 3
 
