@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -120,8 +120,15 @@ class Tally:
         return {"label": self.label, "count": self.count, "values": dict(self.ranked())}
 
 
-def of(found: Dataset) -> list[Histogram | Tally]:
-    """The distributions of a dataset's measures (`measures.MEASURES`), in their order."""
+def of(found: Dataset, beside: Collection[str] | None = None) -> list[Histogram | Tally]:
+    """The distributions of a dataset's measures (`measures.MEASURES`), in their order.
+
+    Args:
+        found: the dataset.
+        beside: of which tables the rows that this one never names are counted as 0; None: of all that lie
+            beside it.
+    """
+    beside = tables_beside(found) if beside is None else beside
     measures = MEASURES.get(found.name, ())
     results: list[Histogram | Tally] = [
         Tally(each.label) if isinstance(each, Category) else Histogram(each.label, each.unit, each.step)
@@ -133,8 +140,24 @@ def of(found: Dataset) -> list[Histogram | Tally]:
                 _count(measure, rows, result)
     for measure, result in zip(measures, results, strict=True):
         if isinstance(measure, Measure) and isinstance(result, Histogram) and measure.of:
-            _add_unnamed(found, measure.of, result)
+            _add_unnamed(found, measure.of if measure.of in beside else None, result)
     return results
+
+
+def of_both(before: Dataset, after: Dataset) -> tuple[list[Histogram | Tally], list[Histogram | Tally]]:
+    """The distributions of two versions of a table, counted alike.
+
+    What a table never names is counted as 0 only where both have the table of all beside them: one fetched
+    from a revision comes alone.
+    """
+    beside = tables_beside(before) & tables_beside(after)
+    return of(before, beside), of(after, beside)
+
+
+def tables_beside(found: Dataset) -> set[str]:
+    """Tables beside a dataset whose every row has a number in one of its measures; none beside one part."""
+    wanted = {each.of for each in MEASURES.get(found.name, ()) if isinstance(each, Measure) and each.of}
+    return set() if found.path.is_file() else {name for name in wanted if found.sibling(name)}
 
 
 def _count(measure: Measure | Category, rows: pa.RecordBatch, result: Histogram | Tally) -> None:
@@ -145,9 +168,9 @@ def _count(measure: Measure | Category, rows: pa.RecordBatch, result: Histogram 
             result.counts[str(entry["values"])] += entry["counts"]
 
 
-def _add_unnamed(found: Dataset, name: str, result: Histogram) -> None:
-    """Count what the table never names as 0; say so where the table of all is not there to tell."""
-    sibling = None if found.path.is_file() else found.sibling(name)
+def _add_unnamed(found: Dataset, name: str | None, result: Histogram) -> None:
+    """Count what the table never names as 0; say so where no table of all is to tell."""
+    sibling = found.sibling(name) if name else None
     if sibling is None:
         result.label += ", of those with any"
         return

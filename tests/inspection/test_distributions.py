@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.inspection import distributions
+from pipeline.inspection import distributions, show_diff
 from pipeline.inspection.describe import Dataset
 from pipeline.inspection.distributions import Histogram, Tally
 from pipeline.tables import schemas
@@ -47,6 +48,17 @@ def test_what_was_not_grounded_counts_as_none(made: Path) -> None:
     assert alone["regions a phrase, of those with any"] == {2: 1, 1: 2}
     assert counts(made / "rejects" / "ground") == {"reason": {"not_found": 1}}
     assert counts(made / "rejects" / "parse") == {"reason": {}}
+
+
+def test_two_versions_are_counted_alike_where_one_lies_alone(made: Path, tmp_path: Path) -> None:
+    alone = Dataset(shutil.copytree(made / "regions", tmp_path / "regions"))
+    beside = Dataset(made / "regions")
+    for before, after in ((alone, beside), (beside, alone)):
+        one, other = distributions.of_both(before, after)
+        assert one == other and one[0].label == "regions a phrase, of those with any"
+        assert show_diff.distributions(one, other) is None
+    one, other = distributions.of_both(beside, beside)
+    assert one == other == distributions.of(beside) and one[0].label == "regions a phrase"
 
 
 def test_other_tables_are_counted_right(made: Path) -> None:
