@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rich.text import Text
+
 from pipeline.errors import UserError
 from pipeline.inspection import (
     cells,
@@ -127,10 +129,22 @@ def json(found: Dataset, asked: Asked, digest: bool) -> None:
 def csv(found: Dataset, asked: Asked) -> None:
     """Write the rows as CSV; lists and structs as JSON in their cells."""
     chosen = select(found, asked)
-    writer = csv_files.writer(sys.stdout, lineterminator="\n")
+    writer = csv_files.writer(_Lines())
     writer.writerow(found.schema.names)
     for row in _rows(chosen, asked.limit(None)):
         writer.writerow(map(_csv_cell, row.values()))
+
+
+class _Lines:
+    """Standard output as the CSV writer's file: lines end as they do elsewhere here.
+
+    The writer keeps its own ``\\r\\n``: before Python 3.13 it quotes the letters of its own line end only, and a
+    lone ``\\r`` in a text would stand bare.
+    """
+
+    def write(self, line: str) -> None:
+        """Write one line of the table."""
+        sys.stdout.write(line.removesuffix("\r\n") + "\n")
 
 
 def _csv_cell(value: Any) -> Any:
@@ -188,7 +202,7 @@ def _print_difference(
         out.print(show.section("made from", changed))
     if result.is_none:
         return
-    moved = show_diff.distributions(distributions.of(old), distributions.of(new))
+    moved = show_diff.distributions(*distributions.of_both(old, new))
     if moved is not None:
         out.print(show.section("distributions that moved", moved))
     if result.by_column:
@@ -209,4 +223,4 @@ def overview(folder: Path, found: Sequence[Dataset], as_json: bool) -> None:
         return
     out = show.console()
     out.print(show.overview(folder, found))
-    out.print(f"\n[dim]One of them:[/dim] patchwords inspect {folder / 'patch_words'}")
+    out.print(Text.assemble(("\nOne of them:", "dim"), f" patchwords inspect {folder / 'patch_words'}"))

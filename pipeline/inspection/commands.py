@@ -11,7 +11,6 @@ import typer
 from pipeline.errors import UserError
 
 DATA = Path("data")
-SHOWN_ROWS = 5
 
 
 class Format(StrEnum):
@@ -59,6 +58,8 @@ def inspect(
         answers.overview(path, [Dataset(each) for each in below], as_json=form is Format.JSON)
         return
     found = Dataset(path)
+    if trace is not None and form is Format.CSV:
+        raise UserError("--format csv: a trace is no table of rows; give table or json.")
     if trace is not None:
         answers.trace(found, trace, root or source_root(), as_json=form is Format.JSON)
         return
@@ -94,10 +95,11 @@ def diff(
 
 
 def source_root() -> Path:
-    """The source's folder, as params.yaml has it; the working directory where there is none."""
+    """The source's folder, as params.yaml has it; the working directory where there is none.
+
+    Raises:
+        UserError: params.yaml is there and has a wrong value.
+    """
     from pipeline import params
 
-    try:
-        return params.load().source.path
-    except UserError:
-        return Path()
+    return params.load().source.path if params.PARAMS_FILE.exists() else Path()

@@ -75,7 +75,7 @@ def element(column: str) -> Numbers:
     return lambda rows: values(rows[column].flatten())
 
 
-def share_of_side(rows: pa.RecordBatch) -> np.ndarray:
+def side_of_box(rows: pa.RecordBatch) -> np.ndarray:
     """The square root of a box's area, in pixels."""
     boxes = values(pc.drop_null(rows["box"]).flatten()).reshape(-1, 4)
     return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
@@ -121,7 +121,7 @@ MEASURES: dict[str, tuple[Measure | Category, ...]] = {
     ),
     "objects": (
         Measure("objects an image", per("image_id"), of="images"),
-        Measure("side of a box (root of its area)", share_of_side, "px"),
+        Measure("side of a box (root of its area)", side_of_box, "px"),
         Category("label", column("label")),
         Category("has a mask", has("mask")),
     ),
@@ -139,7 +139,7 @@ MEASURES: dict[str, tuple[Measure | Category, ...]] = {
     "regions": (
         Measure("regions a phrase", per("phrase_id"), of="phrases"),
         _SCORE,
-        Measure("side of a box (root of its area)", share_of_side, "px"),
+        Measure("side of a box (root of its area)", side_of_box, "px"),
         Category("has a mask", has("mask")),
         _ANNOTATOR,
     ),

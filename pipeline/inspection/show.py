@@ -26,10 +26,14 @@ BAR_CELLS = 20
 
 
 def console() -> Console:
-    """A console as wide as the terminal; wide enough for a log where there is none."""
-    out = Console(highlight=False)
-    is_known = out.is_terminal or "COLUMNS" in os.environ
-    return out if is_known else Console(width=LOG_WIDTH, highlight=False)
+    """A console as wide as the terminal; wide enough for a log where there is none.
+
+    Texts come out as they are: what users named ``[raw]`` or ``:cup:`` is neither style nor picture.
+    """
+    out = Console(highlight=False, markup=False, emoji=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = LOG_WIDTH
+    return out
 
 
 def section(title: str, body: RenderableType) -> Group:

@@ -14,8 +14,6 @@ from pipeline.inspection.describe import Dataset
 from pipeline.inspection.diff import Difference, Settings
 from pipeline.inspection.distributions import Histogram, Tally
 
-SHOWN_EXAMPLES = 2
-
 
 def heading(before: Dataset, after: Dataset, labels: tuple[str, str], result: Difference) -> RenderableType:
     """Which two, and how many rows are the same, changed, added and gone."""
@@ -57,15 +55,19 @@ def columns(result: Difference) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("column", no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("for instance", no_wrap=True, style="dim")
-    table.add_column("before", style="red")
-    table.add_column("after", style="green")
+    if any(result.examples.values()):
+        table.add_column("for instance", no_wrap=True, style="dim")
+        table.add_column("before", style="red")
+        table.add_column("after", style="green")
     for name, count in sorted(result.by_column.items(), key=lambda entry: -entry[1]):
-        for place, change in enumerate(result.examples[name][:SHOWN_EXAMPLES]):
+        head = (name, f"{count:,}")
+        if not result.examples[name]:
+            table.add_row(*head)
+        for change in result.examples[name]:
             key = " ".join(str(change.before[part]) for part in result.key)
             texts = (cells.shown(row)[name] for row in (change.before, change.after))
-            head = (name, f"{count:,}") if place == 0 else ("", "")
             table.add_row(*head, Text(key), *map(Text, texts))
+            head = ("", "")
     return table
 
 

@@ -11,6 +11,7 @@ import made_run
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_inspect_command import run
 
 from pipeline.errors import UserError
 from pipeline.inspection import diff, revisions
@@ -144,6 +145,18 @@ def test_a_revision_is_fetched_with_the_settings_of_its_time(repository: Path, t
     before = revisions.fetch(folder, "HEAD", tmp_path)
     assert diff.of(before, Dataset(folder)).by_column == {"score": 1}
     assert diff.settings(before, Dataset(folder)).values == {"patch_words.min_coverage": (0.1, 0.25)}
+
+
+def test_a_revision_has_no_distribution_moved_by_what_lies_beside_the_other(
+    repository: Path, made: Path
+) -> None:
+    folder = repository / "data"
+    shutil.copytree(made / "images", folder / "images", dirs_exist_ok=True)
+    # An image that has no phrase counts as 0 beside the images, and not where the table lies alone.
+    images = schemas.from_rows("images", [made_run.rows()["images"][0] | {"image_id": "792"}])
+    dataset.write_part(folder / "images", 2, images, "images", made_run.MADE_FROM)
+    told = run("diff", folder / "patch_words", "--rev", "HEAD")
+    assert "score, mean" in told and "phrases an image" not in told
 
 
 def test_a_revision_that_is_not_there_is_told(repository: Path, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli import commands
 from pipeline.errors import UserError
+from pipeline.inspection import answers
+from pipeline.inspection.describe import Dataset
 from pipeline.tables import dataset
 from pipeline.tables.schemas import SCHEMAS
 
@@ -79,6 +81,32 @@ def test_csv_has_all_rows_that_are_asked_for(made: Path) -> None:
     assert len(few.splitlines()) == 2
 
 
+def test_csv_reads_back_whatever_ends_a_line_in_a_text(data: Path, capsys) -> None:
+    texts = ["one\rtwo", "one\ntwo", "one\r\ntwo", 'say "so", he said']
+    rows = made_run.rows()["captions"]
+    for row, text in zip(rows, texts, strict=True):
+        row["text"] = text
+    made_run.write(data, {"captions": rows})
+    answers.csv(Dataset(data / "captions"), answers.Asked())  # typer's runner would change the line ends
+    told = capsys.readouterr().out
+    found = list(csv.DictReader(io.StringIO(told, newline="")))
+    assert [row["text"] for row in found] == texts
+    assert told.startswith("caption_id,image_id,text\n")
+
+
+def test_names_and_texts_come_out_letter_by_letter(made: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "[raw] :cup: [" / "data"
+    rows = made_run.rows()["objects"]
+    for row in rows:
+        row["label"] = "[/x] [bold]cup"
+    made_run.write(odd, {"objects": rows})
+    told = run("inspect", odd / "objects", columns=300)
+    assert f"{odd / 'objects'}\n" in told and "[/x] [bold]cup" in told
+    assert f"One of them: patchwords inspect {odd}" in run("inspect", odd, columns=300)
+    told = run("diff", made / "objects", odd / "objects", columns=300)
+    assert "label [/x] [bold]cup" in told and str(odd) in told
+
+
 def test_a_trace_shows_the_caption_with_the_phrase_marked(made: Path) -> None:
     told = run("inspect", made / "patch_words", "--trace", "790/c41/p1:5", "--root", made / "raw")
     caption = "A red cup on a wooden table."
@@ -133,6 +161,7 @@ def test_bad_input_is_told_in_one_sentence_with_the_fix(data: Path) -> None:
         ([words, "--image", "x"], "no row of an image 'x'"),
         ([data / "rejects" / "ground", "--image", "790"], "has no image_id"),
         ([words, "--trace", "nothing"], "id of no row"),
+        ([words, "--trace", "790/c41/p1", "--format", "csv"], "a trace is no table"),
     ):
         with pytest.raises(UserError, match=told):
             run("inspect", *arguments)
@@ -159,3 +188,22 @@ def test_a_difference_is_printed_and_written_as_json(made: Path, data: Path) -> 
     for arguments in ([], [data, "--rev", "HEAD"], ["--rev", "a", "--rev", "b", "--rev", "c"]):
         with pytest.raises(UserError, match="two folders, or one and --rev"):
             run("diff", made / "patch_words", *arguments)
+
+
+@pytest.mark.parametrize(("examples", "shown"), [(0, 0), (1, 1), (3, 3), (10, 4)])
+def test_as_many_examples_are_shown_as_were_asked_for(made: Path, data: Path, examples, shown) -> None:
+    rows = [row | {"score": row["score"] / 2} for row in made_run.rows()["patch_words"]]
+    made_run.write(data, {"patch_words": rows})
+    told = run("diff", made / "patch_words", data / "patch_words", "--examples", examples)
+    _, title, table = told.partition("changed, by column\n")
+    assert title and sum(row["phrase_id"] in table for row in rows) == shown
+    (line,) = (line for line in table.splitlines() if line.strip().startswith("score"))
+    assert line.split()[1] == "4"
+
+
+def test_a_wrong_setting_is_not_taken_for_no_setting(monkeypatch, made: Path, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "rows, the first 3" in run("inspect", made / "images")  # there is no params.yaml
+    (tmp_path / "params.yaml").write_text("sorce: {}\n")
+    with pytest.raises(UserError, match="sorce"):
+        run("inspect", made / "images")
