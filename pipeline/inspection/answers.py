@@ -138,8 +138,8 @@ def csv(found: Dataset, asked: Asked) -> None:
 class _Lines:
     """Standard output as the CSV writer's file: lines end as they do elsewhere here.
 
-    The writer keeps its own ``\\r\\n``: before Python 3.13 it quotes the letters of its own line end only, and a
-    lone ``\\r`` in a text would stand bare.
+    The writer keeps its own ``\\r\\n``: before Python 3.13 it quotes the letters of its own line end only,
+    and a lone ``\\r`` in a text would stand bare.
     """
 
     def write(self, line: str) -> None:
