@@ -84,23 +84,17 @@ def run(ablations: Ablations, tell: Console) -> None:
     build("repro")
     there = ablation_results.kept(PROJECT)
     text = (PROJECT / parameters.PARAMS_FILE).read_text(encoding="utf-8")
-    try:
-        for number, (name, changes) in enumerate(ablations.items(), 1):
-            head = f"{number} of {len(ablations)}: {name}"
-            if name in there and ablation_results.same(there[name], text, changes, PROJECT):
-                tell.print(f"{head} is there already")
-                continue
-            tell.print(f"{head}: {', '.join(f'{key} = {value}' for key, value in changes.items())}")
-            one(name, overrides(changes, text), replace=name in there)
-    finally:
-        # What was never built, or DVC does not cache, is missing, and no fault.
-        subprocess.run(
-            [*processes.DVC, "checkout", "--force", "--allow-missing", "-q"], cwd=PROJECT, check=False
-        )
+    for number, (name, changes) in enumerate(ablations.items(), 1):
+        head = f"{number} of {len(ablations)}: {name}"
+        if name in there and ablation_results.same(there[name], text, changes, PROJECT):
+            tell.print(f"{head} is there already")
+            continue
+        tell.print(f"{head}: {', '.join(f'{key} = {value}' for key, value in changes.items())}")
+        one(name, overrides(changes, text), replace=name in there)
 
 
 def one(name: str, changes: Sequence[str], replace: bool) -> None:
-    """Run one experiment and put settings and lock back as they were; ``replace`` one of other settings."""
+    """Run one experiment and put the workspace back as it was; ``replace`` one of other settings."""
     options = [part for change in changes for part in ("-S", change)]
     with experiments.aside(PROJECT):
         if replace:
@@ -109,12 +103,24 @@ def one(name: str, changes: Sequence[str], replace: bool) -> None:
 
 
 def build(*command: str) -> None:
-    """Run a command of DVC.
+    """Run a command of DVC to its end; a ctrl-C reaches it as well, and is waited for.
 
     Raises:
         UserError: it failed.
+        KeyboardInterrupt: it was stopped by ctrl-C. It has ended, with its stage, and left git as it was.
     """
-    if subprocess.run([*processes.DVC, *command], cwd=PROJECT, env=_variables()).returncode:
+    process = subprocess.Popen([*processes.DVC, *command], cwd=PROJECT, env=_variables())
+    stopped = False
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:
+            # `subprocess.run` would kill DVC a quarter of a second later, while it tidies up.
+            stopped = True
+    if stopped:
+        raise KeyboardInterrupt
+    if status:
         raise UserError(f"`dvc {' '.join(command)}` failed (see above); run the same command again to go on")
 
 

@@ -52,7 +52,7 @@ def build(plan: Plan) -> State[None]:
     edits = given(plan.edits)
     with _sole_writer() as tell, _until_worker_is_lost() as lost:
         if experiments.put_back(PROJECT):
-            tell("An experiment was killed here: params.yaml and dvc.lock are put back as they were before.")
+            tell("An experiment was killed here: settings, dvc.lock and data/ are put back as they were.")
         old = params.PARAMS_FILE.read_text(encoding="utf-8")
         new = settings.edited(edits, plan.profile)
         check(plan, edits, new)
@@ -80,8 +80,6 @@ def _experiment(
     with experiments.aside(PROJECT):
         done = dvc_run.run(["exp", "run", *named, *options, *plan.stages], tell)
         results.publish(done, before, params.load())
-    # What the lock does not know (never built) or DVC does not cache is missing, and no fault.
-    dvc_run.once(["checkout", "--force", "--allow-missing"])
 
 
 def check(plan: Plan, edits: Mapping[str, Any], text: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,6 @@ def test_what_is_there_already_is_not_run_again_and_what_was_run_with_other_sett
     monkeypatch.setattr(ablations, "PROJECT", workspace)
     monkeypatch.setattr(ablations, "one", lambda name, changes, replace: ran.append((name, changes, replace)))
     monkeypatch.setattr(ablations, "build", lambda *command: None)
-    monkeypatch.setattr(ablations.processes, "DVC", ("true",))
     console = type("Tell", (), {"print": lambda self, line: told.append(line)})()
     ablations.run({NAME: {KEY: 8.0}, "second": {"seed": 2}}, console)
     assert ran == [("second", ["seed=2"], False)]
@@ -154,3 +154,14 @@ def test_an_ablation_that_is_not_there_is_refused_by_name():
     assert ablations.choose(found, "patch_aligned", "") == found
     with pytest.raises(UserError, match="there is no patch-aligned-beta-9"):
         ablations.choose(found, "patch_aligned", "beta-9")
+
+
+def test_dvc_is_waited_for_after_ctrl_c(monkeypatch, tmp_path):
+    # Tidies up for four times as long as Python would let it, and then says that it has.
+    dvc = "import os, signal, time; from pathlib import Path; os.kill(os.getppid(), signal.SIGINT)"
+    dvc += "; time.sleep(1); Path('tidied').touch()"
+    monkeypatch.setattr(ablations.processes, "DVC", (sys.executable, "-c", dvc))
+    monkeypatch.setattr(ablations, "PROJECT", tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        ablations.build("exp", "run")
+    assert (tmp_path / "tidied").exists()

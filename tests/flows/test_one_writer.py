@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Completed, Running
 
-from flows import dvc_run, experiments, pools, runs, workspace
+from flows import dvc_run, pools, runs, workspace
 from pipeline import writer
 from pipeline.errors import UserError
 
@@ -93,22 +93,6 @@ def test_a_run_whose_process_was_killed_is_ended_with_its_tasks(tmp_path, prefec
         assert pools.mark_crashed(prefect_server, tmp_path) == ""
         assert client.read_flow_run(run.id).state_type == after
         assert [client.read_task_run(task.id).state_type for task in tasks] == [StateType.COMPLETED, after]
-
-
-def test_what_an_experiment_changes_is_put_back_after_a_kill_too(tmp_path):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "params.yaml").write_text("seed: 1\n")
-    with pytest.raises(RuntimeError), experiments.aside(tmp_path):
-        (tmp_path / "params.yaml").write_text("seed: 2\n")
-        (tmp_path / "dvc.lock").write_text("made by the experiment")
-        raise RuntimeError
-    assert (tmp_path / "params.yaml").read_text() == "seed: 1\n"
-    assert not (tmp_path / "dvc.lock").exists()
-    aside = experiments.aside(tmp_path)
-    aside.__enter__()
-    (tmp_path / "params.yaml").write_text("seed: 3\n")
-    assert experiments.put_back(tmp_path)  # as the next run does
-    assert (tmp_path / "params.yaml").read_text() == "seed: 1\n"
 
 
 def test_a_stage_started_in_a_shell_is_refused_while_a_run_holds_the_workspace(tmp_path):
