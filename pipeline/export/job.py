@@ -77,7 +77,7 @@ class Job:
         Raises:
             UserError: a table is missing, or tables are not of one run.
         """
-        folders = {name: self._folder(name) for name in ("images", *names)}
+        folders = {name: self.folder_of(name) for name in ("images", *names)}
         folders |= {name: folder for name in optional if (folder := self.table.sibling(name))}
         listed = {name: dataset.parts(folder) for name, folder in folders.items()}
         if self.table.path.is_file():
@@ -95,7 +95,12 @@ class Job:
                 {name: dataset.read_part(path) for name, path in zip(listed, paths, strict=True)}
             )
 
-    def _folder(self, name: str) -> Path:
+    def folder_of(self, name: str) -> Path:
+        """The folder of a dataset of the run.
+
+        Raises:
+            UserError: there is none.
+        """
         folder = self.table.folder if name == self.table.name else self.table.sibling(name)
         if folder is None:
             raise UserError(
@@ -113,10 +118,7 @@ class Job:
         images = tables["images"]
         unknown = groups.keys() - set(images["image_id"].to_pylist())
         if unknown:
-            raise UserError(
-                f"{min(unknown)!r} has rows, and is not among the images of its part: "
-                "the tables are not of one run. Run `dvc repro`."
-            )
+            raise not_of_one_run(min(unknown), "the images of its part")
         for place in range(images.num_rows):
             image = images.slice(place, 1).to_pylist()[0]
             if image["split"] not in self.splits:
@@ -128,3 +130,10 @@ class Job:
                 self.report.leave_out("image_missing", str(error))
                 continue
             yield Item(image, groups[image["image_id"]], file, content)
+
+
+def not_of_one_run(image_id: str, images: str) -> UserError:
+    """What to tell of an image that has rows and is not among the images."""
+    return UserError(
+        f"{image_id!r} has rows, and is not among {images}: the tables are not of one run. Run `dvc repro`."
+    )

@@ -10,15 +10,13 @@ from typing import Any
 import made_run
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from pipeline import params
 from pipeline.cli import commands
 from pipeline.sources import open_source
-from pipeline.sources.pictures import load_picture
-from pipeline.tables import dataset, masks
+from pipeline.tables import masks
 from pipeline.tables.schemas import SCHEMAS
 
 COMMITTED = params.load(Path(__file__).parents[2] / "params.yaml").source
@@ -225,29 +223,3 @@ def test_webdataset_comes_back_with_pictures_and_captions(made: Path, tmp_path: 
     found = [(row["image_id"], row["text"]) for row in rows["captions"]]
     assert sorted(found) == sorted((row["image_id"], row["text"]) for row in ROWS["captions"])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["test-00000.tar", "train-00000.tar"]
-
-
-@pytest.mark.parametrize("table", list(ROWS))
-def test_parquet_gives_the_very_table_back(made: Path, tmp_path: Path, table: str) -> None:
-    export(made, table, "parquet", tmp_path / "out", "--images", "reference")
-    expected = dataset.read(made / table)
-    found = pq.read_table(tmp_path / "out")
-    assert found.equals(expected) and found.schema.metadata == expected.schema.metadata
-
-
-def test_parquet_holds_pictures_where_they_are_copied(made: Path, tmp_path: Path) -> None:
-    export(made, "images", "parquet", tmp_path / "out")
-    rows = pq.read_table(tmp_path / "out").to_pylist()
-    assert [row["image"]["bytes"] for row in rows] == [made_run.picture(name) for name in made_run.SIZES]
-    found = read(
-        "parquet",
-        tmp_path / "out",
-        files="*.parquet",
-        image="image",
-        caption=None,
-        id="image_id",
-        require_captions=False,
-    )
-    assert [row["image_id"] for row in found["images"]] == list(made_run.SIZES)
-    for row in found["images"]:
-        assert load_picture(row["image"], tmp_path, row["image_id"]).size == made_run.SIZES[row["image_id"]]
