@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from pipeline.errors import UserError
 from pipeline.export.folder import whole
@@ -32,4 +33,5 @@ def checkpoint(
         # Evaluation is of the fine-tuned model.
         if stage == "finetune" and metrics.is_file():
             card.add_results(folder, card.estimates(metrics))
-    Console(highlight=False).print(f"[bold]{out}[/bold]: a transformers folder; {card.FILE} is its card")
+    told = Text.assemble((str(out), "bold"), f": a transformers folder; {card.FILE} is its card")
+    Console().print(told)

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from pipeline.errors import UserError
-from pipeline.export import FORMATS
+from pipeline.export import FORMATS, Format
 from pipeline.export.checkpoint import checkpoint
 from pipeline.export.folder import whole
-from pipeline.tables.schemas import SPLITS
+from pipeline.tables.schemas import SCHEMAS, SPLITS
 
 DATA = Path("data")
 
@@ -31,12 +32,13 @@ class Images(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the command line."""
-    listed = "\n\n".join(
-        f"  {name}: {each.doc} (of {', '.join(each.tables) if len(each.tables) < 6 else 'any table'})"
-        for name, each in FORMATS.items()
-    )
+    listed = "\n\n".join(f"  {name}: {each.doc} (of {_tables(each)})" for name, each in FORMATS.items())
     app.command("export", help=f"Write a table in another tool's format.\n\n{listed}")(export)
     app.command("checkpoint")(checkpoint)
+
+
+def _tables(held: Format) -> str:
+    return "any table" if set(held.tables) == set(SCHEMAS) else ", ".join(held.tables)
 
 
 def export(
@@ -71,10 +73,10 @@ def export(
     with whole(out, overwrite) as folder:
         job = Job(found, folder, images is Images.COPY, root or source_root(), splits, box_digits)
         import_module(chosen.module).write(job)
-    console = Console(highlight=False)
+    console = Console()
     counts = ", ".join(f"{count:,} {kind}" for kind, count in job.report.written.items())
-    console.print(f"[bold]{out}[/bold]: {to.value}, {counts or 'nothing'}")
+    # As texts: a folder or a picture may be called [raw], which is no style.
+    console.print(Text.assemble((str(out), "bold"), f": {to.value}, {counts or 'nothing'}"))
     for reason, count in job.report.left_out.items():
-        console.print(
-            f"  [yellow]left out: {count:,} {reason}[/yellow] (the first: {job.report.first[reason]})"
-        )
+        first = f" (the first: {job.report.first[reason]})"
+        console.print(Text.assemble((f"  left out: {count:,} {reason}", "yellow"), first))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ from urllib.parse import quote
 from pipeline.errors import UserError
 from pipeline.sources.pictures import file_below
 
+LONGEST = 200
+"""Bytes of a file's name in UTF-8, its ending not counted; most file systems take 255 in all."""
+_PLAIN = frozenset("/ ,+@=()[]'_.-~")
 _KINDS = ((b"\x89PNG", ".png"), (b"\xff\xd8", ".jpg"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"II*", ".tif"))
 _SUFFIXES = {".jpg": (".jpg", ".jpeg"), ".tif": (".tif", ".tiff")}
 
@@ -53,11 +58,30 @@ def file_name(image: Mapping[str, Any], copied: bytes | None) -> str:
 
 
 def safe_name(image_id: str) -> str:
-    """An id as a path below any folder: what leads upwards, or cannot be in a name, is spelled out."""
+    """An id as a path below any folder: what leads upwards, or cannot be in a name, is spelled out.
+
+    Letters, marks and digits of every script stay. Of a name that is longer than file systems take, the
+    beginning stays, with a digest of all of it.
+    """
     parts = image_id.split("/")
     if any(part in ("", ".", "..") for part in parts):
-        return quote(image_id, safe="").replace(".", "%2E")
-    return quote(image_id, safe="/ ,+@=()[]'")
+        return _short(_spelled(image_id).replace("/", "%2F").replace(".", "%2E"))
+    return "/".join(map(_short, _spelled(image_id).split("/")))
+
+
+def _spelled(text: str) -> str:
+    return "".join(
+        each if each in _PLAIN or unicodedata.category(each)[0] in "LMN" else quote(each, safe="")
+        for each in text
+    )
+
+
+def _short(name: str) -> str:
+    encoded = name.encode()
+    if len(encoded) <= LONGEST:
+        return name
+    digest = f"-{hashlib.sha256(encoded).hexdigest()[:16]}"
+    return encoded[: LONGEST - len(digest)].decode(errors="ignore") + digest
 
 
 def ending(copied: bytes) -> str:

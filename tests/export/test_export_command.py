@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_round_trips import export
+from typer.testing import CliRunner
 
+from pipeline.cli import commands
 from pipeline.errors import UserError
 from pipeline.export import FORMATS, pictures
 from pipeline.export.folder import whole
 from pipeline.tables import digests
+from pipeline.tables.schemas import SCHEMAS
 
 
 @pytest.mark.parametrize("to", list(FORMATS))
@@ -77,6 +80,7 @@ def test_bad_input_is_told(made: Path, tmp_path: Path) -> None:
         ("nothing", "coco", (), "no dataset"),
         ("images", "coco", ("--images", "reference"), "give --images copy"),
         ("images", "webdataset", ("--images", "reference"), "give --images copy"),
+        ("rejects/ground", "parquet", ("--split", "test"), "Leave --split out"),
     ):
         with pytest.raises(UserError, match=told):
             export(made, table, to, tmp_path / "out", *options)
@@ -104,6 +108,34 @@ def test_no_id_names_a_file_outside_the_folder(image_id: str) -> None:
     assert "\x00" not in name and "\\" not in name
 
 
+IDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=120)
+
+
+@given(one=IDS, other=IDS)
+def test_every_id_names_a_file_of_its_own_that_can_be(one: str, other: str) -> None:
+    names = [pictures.safe_name(each) for each in (one, other)]
+    assert (names[0] == names[1]) == (one == other)
+    for part in "/".join(names).split("/"):
+        assert len(f"{part}.json".encode()) <= 255
+
+
+@pytest.mark.parametrize("image_id", ["写真" * 30, "ภาพที่หนึ่ง", "зима/снег é"])
+def test_letters_of_every_script_stay(image_id: str) -> None:
+    assert pictures.safe_name(image_id) == image_id
+
+
+def test_what_is_too_long_for_a_name_is_cut_and_still_written(tmp_path: Path) -> None:
+    names = {"790": "写真" * 60 + "1", "791": "写真" * 60 + "2", "900": "x" * 300}
+    rows = {"images": made_run.rows()["images"]}
+    for row in rows["images"]:
+        row["image_id"] = names[row["image_id"]]
+    made_run.PART_OF.update({name: made_run.PART_OF[short] for short, name in names.items()})
+    data = made_run.write(tmp_path / "data", rows)
+    export(data, "images", "fiftyone", tmp_path / "out")
+    written = [path for path in (tmp_path / "out").rglob("*.png")]
+    assert len(written) == 3 and all("写真" in path.name or "xxx" in path.name for path in written)
+
+
 def test_ids_that_are_paths_stay_paths() -> None:
     assert pictures.safe_name("train2017/000000000790") == "train2017/000000000790"
     assert pictures.safe_name("../x") == "%2E%2E%2Fx"
@@ -121,3 +153,28 @@ def test_ids_that_are_no_numbers_are_counted_and_kept_as_names(tmp_path: Path) -
     assert [(row["id"], row["name"]) for row in listed["images"]] == [(1, "train-790"), (2, "train-791")]
     assert [row["id"] for row in listed["annotations"]] == [1, 2, 3]
     assert len({row["file_name"] for row in listed["images"]}) == 2
+
+
+def test_folders_and_pictures_are_told_letter_by_letter(tmp_path: Path) -> None:
+    rows = made_run.rows()
+    rows["images"][1]["image"]["path"] = "[raw]/[/x] :cup:.png"
+    data = made_run.write(tmp_path / "data", rows)
+    told = export(data, "images", "coco", tmp_path / "[bold]")
+    assert f"{tmp_path / '[bold]'}: coco" in told and "[raw]/[/x] :cup:.png" in told
+
+
+def test_the_help_names_the_tables_of_formats_that_do_not_hold_all() -> None:
+    told = CliRunner().invoke(commands, ["export", "--help"], env={"COLUMNS": "300"}).output
+    lines = {line.split(":")[0].strip(" │"): line for line in told.splitlines() if "(of " in line}
+    assert set(lines) == set(FORMATS)
+    for name, each in FORMATS.items():
+        listed = "any table" if set(each.tables) == set(SCHEMAS) else ", ".join(each.tables)
+        assert f"(of {listed})" in lines[name]
+
+
+def test_a_checkpoint_s_folder_is_told_letter_by_letter(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "models" / "pretrain" / "caption").mkdir(parents=True)
+    arguments = ["checkpoint", "caption", "[raw]/[bold]", "--stage", "pretrain"]
+    told = CliRunner().invoke(commands, arguments, env={"COLUMNS": "300"}).output
+    assert told.startswith("[raw]/[bold]: a transformers folder")
