@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -69,12 +69,6 @@ def of(params: Params, arm: str) -> Ablations:
     }
 
 
-def overrides(changes: Mapping[str, Any], text: str) -> list[str]:
-    """What `dvc exp run -S` takes: ``key=value``, with a ``+`` where ``params.yaml`` leaves the default."""
-    there = settings.leaves(settings.tree(text))
-    return [f"{'' if key in there else '+'}{key}={settings.written(value)}" for key, value in changes.items()]
-
-
 def run(ablations: Ablations, tell: Console) -> None:
     """Build what is varied, then run those that are not there yet, one after another.
 
@@ -90,7 +84,7 @@ def run(ablations: Ablations, tell: Console) -> None:
             tell.print(f"{head} is there already")
             continue
         tell.print(f"{head}: {', '.join(f'{key} = {value}' for key, value in changes.items())}")
-        one(name, overrides(changes, text), replace=name in there)
+        one(name, settings.with_changes(text, changes), replace=name in there)
 
 
 def one(name: str, changes: Sequence[str], replace: bool) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 
 from flows import PROJECT
@@ -37,7 +36,7 @@ def check(
 ) -> None:
     """Check a profile against this machine; exit status 1 when something is missing."""
     text = params.PARAMS_FILE.read_text(encoding="utf-8") if name == "params" else profiles.text(name)
-    settings = params.parse(yaml.safe_load(text), name)
+    settings = params.parse(params.tree(text), name)
     images, found_data = needs.data(settings)
     encoder, language_model, findings = needs.models(settings)
     findings = [found_data, *findings]

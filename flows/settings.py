@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from pipeline import params, profiles
 
@@ -36,24 +35,68 @@ def edited(edits: Edits, profile: str | None = None, file: Path = params.PARAMS_
 
 
 def overrides(old: str, new: str) -> list[str]:
-    """What `dvc exp run -S` takes to get from one ``params.yaml`` to another: a ``key=value`` a change."""
-    before, after = leaves(tree(old)), leaves(tree(new))
-    return [f"{key}={written(value)}" for key, value in after.items() if before.get(key) != value]
+    """What `dvc exp run -S` takes to get from one ``params.yaml`` to another.
+
+    In Hydra's grammar: ``key=value`` for what is changed, ``+key=value`` for what is new, ``~key`` for what
+    is gone.
+    """
+    return list(_changes(tree(old), tree(new)))
+
+
+def with_changes(text: str, edits: Edits) -> list[str]:
+    """As `overrides`: what gets from a ``params.yaml`` to the same with ``edits``."""
+    before = tree(text)
+    after = copy.deepcopy(before)
+    for key, value in edits.items():
+        *path, last = key.split(".")
+        inner = after
+        for name in path:
+            inner = inner.setdefault(name, {})
+        inner[last] = value
+    return list(_changes(before, after))
+
+
+def _changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    for key in sorted(before.keys() - after.keys()):
+        yield from _gone(before[key], f"{path}{key}")
+    for key, value in after.items():
+        if key not in before:
+            yield f"+{path}{key}={written(value)}"
+        elif before[key] != value:
+            if _is_section(before[key]) and _is_section(value):
+                yield from _changes(before[key], value, f"{path}{key}.")
+            elif isinstance(before[key], Mapping):
+                # Hydra would add another mapping to it, and refuse a list.
+                yield f"~{path}{key}"
+                yield f"+{path}{key}={written(value)}"
+            else:
+                yield f"{path}{key}={written(value)}"
+
+
+def _gone(value: Any, key: str) -> Iterator[str]:
+    if value is None:
+        yield f"{key}=0"  # Hydra takes what is null for what is not there
+    yield f"~{key}"
 
 
 def tree(text: str) -> Any:
     """The settings in a ``params.yaml``'s text."""
-    return yaml.safe_load(text)
+    return params.tree(text)
 
 
 def leaves(tree: Any, path: str = "") -> dict[str, Any]:
     """Every value of nested settings by its dotted key; lists, and mappings of file names, are values."""
-    if not isinstance(tree, Mapping) or not tree or not all(str(key).isidentifier() for key in tree):
+    if not _is_section(tree):
         return {path: tree}
     found: dict[str, Any] = {}
     for key, value in tree.items():
         found |= leaves(value, f"{path}.{key}" if path else str(key))
     return found
+
+
+def _is_section(value: Any) -> bool:
+    """Whether its keys are names of settings, and not of files."""
+    return isinstance(value, Mapping) and bool(value) and all(str(key).isidentifier() for key in value)
 
 
 def _nested(edits: Edits) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
@@ -46,7 +45,7 @@ def text(name: str, folder: Path = FOLDER) -> str:
         about if line.startswith(f"# This is the {BASE} profile") else line
         for line in laid.splitlines(keepends=True)
     )
-    params.parse(yaml.safe_load(made), f"profiles/{name}.yaml")
+    params.parse(params.tree(made), f"profiles/{name}.yaml")
     return made
 
 
@@ -93,11 +92,11 @@ def switch(name: str, file: Path = params.PARAMS_FILE, folder: Path = FOLDER, fo
 
 def edits(file: Path = params.PARAMS_FILE, folder: Path = FOLDER) -> list[tuple[str, Any, Any]]:
     """Settings in ``file`` that are not its profile's: key, value found, value of the profile."""
-    found = yaml.safe_load(_read(file))
+    found = params.tree(_read(file))
     label = found.get("profile") if isinstance(found, dict) else None
     if label not in names(folder):
         return [("profile", label, BASE)]
-    mine, theirs = dict(_leaves(found)), dict(_leaves(yaml.safe_load(text(label, folder))))
+    mine, theirs = dict(_leaves(found)), dict(_leaves(params.tree(text(label, folder))))
     keys = sorted({*mine, *theirs})
     return [(key, mine.get(key), theirs.get(key)) for key in keys if mine.get(key) != theirs.get(key)]
 

@@ -156,3 +156,9 @@ def test_every_setting_says_what_it_is():
                 yield from undocumented(kind, f"{path}{name}.")
 
     assert list(undocumented(params.Params)) == []
+
+
+def test_a_small_number_as_dvc_writes_it_is_a_number():
+    assert params.tree("[2e-05, -1E+3, 1.5e-3, 2e, e5, 0x1e5, '2e-05']") == [
+        2e-05, -1000.0, 0.0015, "2e", "e5", 0x1E5, "2e-05",
+    ]  # fmt: skip

@@ -18,7 +18,7 @@ from pipeline.params.annotation import (
     PatchWordsParams,
     TagsParams,
 )
-from pipeline.params.file import PARAMS_FILE, Params, load, parse
+from pipeline.params.file import PARAMS_FILE, Params, load, parse, tree
 from pipeline.params.models import (
     EncoderParams,
     LanguageModelParams,
@@ -93,4 +93,5 @@ __all__ = [
     "WebdatasetParams",
     "load",
     "parse",
+    "tree",
 ]

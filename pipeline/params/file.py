@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,24 @@ class Params(Section):
         return self.train.arms[name]
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers, as DVC and Hydra write them: to YAML 1.1, and PyYAML, ``2e-05`` is a word."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def tree(text: str) -> Any:
+    """The settings in YAML text, not yet checked.
+
+    Raises:
+        yaml.YAMLError: it is none.
+    """
+    return yaml.load(text, _Loader)
+
+
 def load(path: Path = PARAMS_FILE) -> Params:
     """Read and check the parameters.
 
@@ -70,7 +89,7 @@ def load(path: Path = PARAMS_FILE) -> Params:
             with its value and what is allowed.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = tree(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"There is no {path}: run the command in the project's root folder.") from error
     except yaml.YAMLError as error:

@@ -35,7 +35,7 @@ def test_each_changes_one_setting_and_none_to_what_it_is():
 
 def test_every_one_of_them_is_a_setting_that_params_allow_and_dvc_reads():
     for changes in ablations.of(PARAMS, "patch_aligned").values():
-        text = ablations.overrides(changes, TEXT)
+        text = settings.with_changes(TEXT, changes)
         (override,) = OverridesParser.create().parse_overrides(text)
         ((key, value),) = changes.items()
         assert override.key_or_group == key and override.value() == value
@@ -46,7 +46,7 @@ def test_a_setting_that_params_leave_to_its_default_is_added():
     text = TEXT.replace(
         "patch_aligned: {loss: cosine, beta: 2.0, words: phrase}", "patch_aligned: {loss: cosine}"
     )
-    (added,) = ablations.overrides({"train.arms.patch_aligned.beta": 0.5}, text)
+    (added,) = settings.with_changes(text, {"train.arms.patch_aligned.beta": 0.5})
     assert added == "+train.arms.patch_aligned.beta=0.5"
 
 

@@ -1,5 +1,7 @@
 """The forms of the Prefect UI, and what they do to the settings."""
 
+import itertools
+import json
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from prefect.utilities.callables import parameter_schema
 
 from flows import build, forms, runs, settings
+from pipeline import params, profiles
 from pipeline.errors import UserError
 from pipeline.params import GroundParams
 
@@ -111,7 +114,7 @@ def test_every_setting_can_be_sent_to_another_workspace():
 def test_overrides_say_to_dvc_what_the_form_says(value):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    text = settings.overrides("a: {b: unset}\n", yaml.safe_dump({"a": {"b": value}}))
+    text = settings.overrides("a: {b: unset}\n", json.dumps({"a": {"b": value}}))
     if value == "unset":
         assert text == []
         return
@@ -119,6 +122,41 @@ def test_overrides_say_to_dvc_what_the_form_says(value):
     assert override.key_or_group == "a.b"
     found = override.value()
     assert found == value or str(found) == str(value)
+
+
+def overridden(tmp_path, before: str, after: str) -> str:
+    """What DVC makes of the first of two files by what is said to it to get to the second."""
+    from dvc.utils.cli_parse import to_path_overrides
+    from dvc.utils.hydra import apply_overrides
+
+    file = tmp_path / "params.yaml"
+    file.write_text(before)
+    [(path, said)] = to_path_overrides(settings.overrides(before, after)).items()
+    assert path == "params.yaml"
+    apply_overrides(file, said)
+    return file.read_text()
+
+
+def test_dvc_makes_each_profile_of_any_other_whatever_arms_they_have(tmp_path):
+    texts = [profiles.text(name, ROOT / "profiles") for name in ("embedded", "arms", "paper", "scale_small")]
+    for before, after in itertools.permutations(texts, 2):
+        made = overridden(tmp_path, before, after)
+        assert settings.tree(made) == settings.tree(after)
+        assert params.parse(settings.tree(made)) == params.parse(settings.tree(after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a: {b: null, c: 1}", "a: {c: 1}"),
+        ("a: {b: null, c: 1}", "a: {b: 2e-05, c: 1}"),
+        ("a: {b: {one.json: captions}}", "a: {b: {other.json: captions}}"),
+        ("a: {b: {}}", "a: {b: {c: 1}}"),
+        ("a: {b: {c: 1}}", "a: {b: [1, 2]}"),
+    ],
+)
+def test_dvc_takes_away_what_is_gone_and_adds_what_is_new(tmp_path, before, after):
+    assert settings.tree(overridden(tmp_path, before, after)) == settings.tree(after)
 
 
 @pytest.mark.parametrize(
