@@ -35,11 +35,16 @@ def of(params: Params, arm: str) -> Ablations:
     """What is varied of an arm and of the data that it learns from; what is so already is left out.
 
     Raises:
-        UserError: there is no such arm, or it has no patch loss.
+        UserError: there is no such arm, it has no patch loss, or no other to be compared with.
     """
     section, here = f"train.arms.{arm}", params.arm(arm)
     if here.loss == "none":
         raise UserError(f"--arm {arm}: it has no patch loss that could be varied; name another arm")
+    if len(params.arms) == 1:
+        raise UserError(
+            f"--arm {arm}: train.arms has no other arm that it could be compared with; add one, such as"
+            " caption: {loss: none}"
+        )
     found: Ablations = {}
     for beta in (0.5, 1.0, 4.0, 8.0):
         found[f"beta-{beta:g}"] = {f"{section}.beta": beta}

@@ -61,9 +61,14 @@ def schedules_kept(url: str) -> Iterator[None]:
 
 
 def mark_crashed(url: str, project: Path) -> str:
-    """End the run, and its tasks, whose process went without letting go of the workspace; gives its name."""
+    """End the run, and its tasks, whose process went without letting go of the workspace; gives its name.
+
+    Raises:
+        httpx.HTTPError, RuntimeError: the server did not answer; the next call tries again.
+    """
     found = workspace.abandoned(project)
     if "flow_run" not in found:
+        workspace.forget(project, found)
         return ""
     run = UUID(found["flow_run"])
     with _client(url) as client, suppress(ObjectNotFound):
@@ -75,4 +80,5 @@ def mark_crashed(url: str, project: Path) -> str:
         for task in client.read_task_runs(flow_run_filter=of_run):
             if task.state is None or not task.state.is_final():
                 client.set_task_run_state(task.id, ending(message=KILLED), force=True)
+    workspace.forget(project, found)
     return str(found["name"])

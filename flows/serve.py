@@ -44,8 +44,8 @@ def serve(home: Path, pools: tuple[str, ...]) -> None:
         stack.enter_context(_only_one(home))
         url = _server(home, stack)
         variables = worker_variables(url, _serve_report(stack))
-        create_pools(url)
-        _mark_crashed(url)  # before another run takes the workspace over
+        _create_pools(url)
+        told = _mark_crashed(url)  # before another run takes the workspace over
         workers = {pool: _start_worker(pool, variables, home) for pool in pools}
         stack.callback(_end_workers, workers)
         if POOLS[0] in pools:
@@ -57,10 +57,15 @@ def serve(home: Path, pools: tuple[str, ...]) -> None:
             f"Prefect's pages: {pages}/deployments   (ctrl-C stops the workers, then the server)", flush=True
         )
         while not stop.wait(1.0):
-            _mark_crashed(url)
+            told = _mark_crashed(url, told)
             for pool, worker in workers.items():
-                if worker.poll() is not None:
-                    print(f"The worker of {pool} has ended: starting another.", file=sys.stderr, flush=True)
+                if (status := worker.poll()) is not None:
+                    print(
+                        f"The worker of {pool} has ended with status {status} (its log: {_log(home, pool)}):"
+                        " starting another.",
+                        file=sys.stderr,
+                        flush=True,
+                    )
                     stop.wait(RESTART_SECONDS)
                     workers[pool] = _start_worker(pool, variables, home)
 
@@ -81,11 +86,16 @@ def worker_variables(url: str, files: str, project: Path = PROJECT) -> dict[str,
     }
 
 
-def _mark_crashed(url: str) -> None:
+def _mark_crashed(url: str, told: str = "") -> str:
+    """What keeps a run that was killed from being marked, said unless it was ``told`` the last time."""
     try:
         mark_crashed(url, PROJECT)
-    except httpx.HTTPError as error:
-        print(f"A run that was killed could not be marked as crashed: {error}", file=sys.stderr, flush=True)
+    except (httpx.HTTPError, RuntimeError) as error:
+        found = f"A run that was killed could not be marked as crashed yet: {error}"
+        if found != told:
+            print(found, file=sys.stderr, flush=True)
+        return found
+    return ""
 
 
 def _server(home: Path, stack: ExitStack) -> str:
@@ -96,6 +106,23 @@ def _server(home: Path, stack: ExitStack) -> str:
     if not found:
         stack.callback(server.stop, home)
     return url
+
+
+def _create_pools(url: str) -> None:
+    try:
+        create_pools(url)
+    except (httpx.HTTPError, RuntimeError) as error:  # Prefect makes the latter of what httpx says
+        if "PREFECT_API_URL" not in os.environ:
+            raise
+        raise UserError(
+            f"PREFECT_API_URL: found {url}, where no Prefect server can be asked: {error}. Start it there"
+            " (python -m flows.serve default-pool) and, from another machine, the tunnel to it"
+            " (ssh -N -L 4297:127.0.0.1:4297 THERE) first; unset, a server of this project's own is started."
+        ) from error
+
+
+def _log(home: Path, pool: str) -> Path:
+    return home / f"worker-{pool}.log"
 
 
 def _deploy(variables: Mapping[str, str], home: Path) -> None:
@@ -112,7 +139,7 @@ def _deploy(variables: Mapping[str, str], home: Path) -> None:
 def _start_worker(pool: str, variables: Mapping[str, str], home: Path) -> subprocess.Popen[bytes]:
     command = ["python", "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
     command += ["--name", f"{PROJECT.name}-{pool}", "--install-policy", "never"]
-    with (home / f"worker-{pool}.log").open("a", encoding="utf-8") as log:
+    with _log(home, pool).open("a", encoding="utf-8") as log:
         return processes.guarded(command, variables, PROJECT, log, WORKER_PATIENCE)
 
 

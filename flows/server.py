@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,7 @@ from pipeline.errors import UserError
 HOST = "127.0.0.1"
 PORT = 4297  # not Prefect's own 4200: a server of another project may be there
 PORT_VARIABLE = "PATCHWORDS_PREFECT_PORT"
+PAGES_ASK = ("PREFECT_SERVER_UI_API_URL", "PREFECT_UI_API_URL")  # both name where the pages find the API
 START_SECONDS = 300  # a busy machine takes ten times the usual 20
 
 
@@ -44,7 +46,7 @@ def start(home: Path) -> str:
         (home / "server.pid").unlink(missing_ok=True)  # left by a server that was killed
     url = f"http://{HOST}:{wanted}/api"
     environment.note(home).write_text(url + "\n", encoding="utf-8")
-    _prefect(home, "start", "--background", "--host", HOST, "--port", str(wanted), pages_ask=url)
+    _prefect(home, "start", "--background", "--host", HOST, "--port", str(wanted), variables=settings(url))
     deadline = time.monotonic() + START_SECONDS
     while environment.running(home) is None:
         if time.monotonic() > deadline:
@@ -58,22 +60,31 @@ def start(home: Path) -> str:
 
 def stop(home: Path) -> None:
     """Stop the server, if there is one."""
-    if (home / "server.pid").exists():
+    if _lives(home):  # else Prefect would end whatever has its number now
         _prefect(home, "stop")
+    (home / "server.pid").unlink(missing_ok=True)
     environment.note(home).unlink(missing_ok=True)
 
 
-def _prefect(home: Path, *command: str, pages_ask: str = "") -> None:
-    variables = os.environ | environment.variables(home.parent)
-    variables.pop("PREFECT_API_URL", None)
-    if pages_ask:
-        # Else the pages ask Prefect's own port, whatever port the server was given.
-        variables["PREFECT_SERVER_UI_API_URL"] = pages_ask
+def settings(url: str, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables for a server at ``url``; those ``given`` have the last word on its address and patience."""
+    variables = {
         # The pages of version 1 show the help texts of forms with their lists; version 2 is a click away.
-        variables["PREFECT_SERVER_UI_V2_ENABLED"] = "false"
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    }
+    if not any(given.get(name) for name in PAGES_ASK):
+        # Else the pages ask Prefect's own port, whatever port the server was given.
+        variables[PAGES_ASK[0]] = url
+    if "PREFECT_SERVER_DATABASE_TIMEOUT" not in given:
         # On a busy machine a write waits for another longer than the usual 10 s; it is then refused with 503.
-        variables.setdefault("PREFECT_SERVER_DATABASE_TIMEOUT", "60")
-        variables["PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT"] = "false"
+        variables["PREFECT_SERVER_DATABASE_TIMEOUT"] = "60"
+    return variables
+
+
+def _prefect(home: Path, *command: str, variables: Mapping[str, str] | None = None) -> None:
+    variables = {**os.environ, **environment.variables(home.parent), **(variables or {})}
+    variables.pop("PREFECT_API_URL", None)
     program = [sys.executable, "-m", "prefect", "server", *command]
     # The server inherits the streams: files, because a pipe would stay open as long as the server lives.
     with (home / "server.log").open("w+", encoding="utf-8") as log:
@@ -103,10 +114,11 @@ def _is_taken(port: int) -> bool:
 
 
 def _lives(home: Path) -> bool:
-    """Whether the process that the server's note names is one of Prefect's, and not another of its number."""
+    """Whether the process that the note names is this home's server, and not another of its number."""
     try:
-        pid = int((home / "server.pid").read_text(encoding="utf-8"))
-        return "prefect" in " ".join(psutil.Process(pid).cmdline())
+        process = psutil.Process(int((home / "server.pid").read_text(encoding="utf-8")))
+        its_home = Path(process.environ().get("PREFECT_HOME", "/")).resolve()
+        return its_home == home.resolve() and "prefect" in " ".join(process.cmdline())
     except (OSError, ValueError, psutil.Error):
         return False
 

@@ -49,15 +49,19 @@ def sole_writer(project: Path, who: dict[str, Any], tell: Callable[[str], None])
 
 
 def abandoned(project: Path) -> dict[str, Any]:
-    """What the last holder said of itself, if it ended without letting go; the note is then removed."""
-    file = _open(project)
-    with file:
+    """What the last holder said of itself, if it ended without letting go; until it is `forget`-ed."""
+    with _open(project) as file:
         # Looked at before it is locked, so that nobody waits for the one that looks.
         if not read(file) or _take(file):
             return {}
-        found = read(file)
-        _note(file, {})
-        return found
+        return read(file)
+
+
+def forget(project: Path, who: dict[str, Any]) -> None:
+    """Remove the note of a holder that `abandoned` gave, unless another has taken the workspace since."""
+    with _open(project) as file:
+        if read(file) == who and not _take(file) and read(file) == who:
+            _note(file, {})
 
 
 def busy_dvc(project: Path) -> str:

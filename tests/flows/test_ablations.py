@@ -57,6 +57,14 @@ def test_an_arm_without_a_loss_and_one_that_is_not_there_are_refused():
         ablations.of(PARAMS, "captions")
 
 
+def test_an_arm_without_another_to_be_compared_with_is_refused_before_anything_runs():
+    alone = settings.tree(TEXT)
+    del alone["train"]["arms"]["caption"]
+    alone["report"]["baseline"] = "patch_aligned"
+    with pytest.raises(UserError, match=r"train\.arms has no other arm"):
+        ablations.of(params.parse(alone), "patch_aligned")
+
+
 NAME = "patch-aligned-beta-8"
 KEY = "train.arms.patch_aligned.beta"
 

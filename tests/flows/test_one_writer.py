@@ -7,7 +7,9 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from uuid import uuid4
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
@@ -68,11 +70,34 @@ def test_a_writer_that_was_killed_is_found_and_lets_go(tmp_path):
     assert workspace.abandoned(tmp_path) == {}
     holder.kill()
     holder.wait()
-    assert workspace.abandoned(tmp_path) == {"name": "lost", "pid": 1}
+    lost = {"name": "lost", "pid": 1}
+    assert workspace.abandoned(tmp_path) == lost
+    assert workspace.abandoned(tmp_path) == lost  # as long as nobody has made use of it
+    workspace.forget(tmp_path, lost)
     assert workspace.abandoned(tmp_path) == {}
     with workspace.sole_writer(tmp_path, WHO, print):
         pass
     assert workspace.abandoned(tmp_path) == {}
+
+
+def test_a_note_is_not_forgotten_once_it_is_anothers(tmp_path):
+    with workspace.sole_writer(tmp_path, WHO, print):
+        workspace.forget(tmp_path, {"name": "lost", "pid": 1})
+        workspace.forget(tmp_path, WHO)
+        assert writer.holder(tmp_path) == WHO
+
+
+def test_a_run_that_was_killed_is_marked_once_the_server_answers_again(tmp_path, monkeypatch):
+    (tmp_path / writer.LOCK).parent.mkdir()
+    (tmp_path / writer.LOCK).write_text(json.dumps(WHO | {"flow_run": str(uuid4())}))
+
+    def down(url: str):
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr(pools, "_client", down)
+    for _ in range(2):
+        with pytest.raises(httpx.ConnectError):
+            pools.mark_crashed("http://127.0.0.1:9/api", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import environment, server
+from flows import environment, serve, server
 from pipeline.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -78,3 +78,34 @@ def test_the_server_answers_on_the_loopback_with_its_state_in_the_project(prefec
     assert server.start(home) == prefect_server  # at once: it runs
     with urllib.request.urlopen(f"{prefect_server}/admin/version", timeout=120) as answer:
         assert json.load(answer) == __import__("prefect").__version__
+
+
+def test_a_process_that_has_a_gone_servers_number_is_let_be(tmp_path):
+    # Of another project's, even of Prefect.
+    program = [sys.executable, "-c", "import time; time.sleep(600)", "prefect"]
+    other = subprocess.Popen(program, env=os.environ | {"PREFECT_HOME": str(tmp_path / "another")})
+    try:
+        (tmp_path / "server.pid").write_text(str(other.pid))
+        (tmp_path / "server.url").write_text("http://127.0.0.1:9/api\n")
+        server.stop(tmp_path)
+        assert other.poll() is None
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_the_pages_ask_where_the_user_says_and_else_the_servers_own_port():
+    url = "http://127.0.0.1:4321/api"
+    assert server.settings(url, {})["PREFECT_SERVER_UI_API_URL"] == url
+    for name in ("PREFECT_UI_API_URL", "PREFECT_SERVER_UI_API_URL"):
+        given = {name: "https://public.example/api"}
+        assert "PREFECT_SERVER_UI_API_URL" not in server.settings(url, given)
+
+
+def test_workers_for_a_server_that_does_not_answer_are_told_what_to_start(tmp_path, monkeypatch):
+    url = "http://127.0.0.1:9/api"  # the discard port, where nothing listens
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    monkeypatch.setattr(serve.signal, "signal", lambda *_: None)  # ctrl-C stays pytest's
+    with pytest.raises(UserError, match=rf"PREFECT_API_URL: found {url}.*the tunnel to it"):
+        serve.serve(tmp_path, ("gpu",))
