@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -68,20 +69,37 @@ def once(arguments: Sequence[str]) -> dict[str, str]:
     """As `run`, without another try."""
     outcomes = {}
     with processes.running([*processes.DVC, *arguments], _variables()) as command:
-        for step, lines in dvc_output.by_stage(command.lines()):
+        output = _Output(command)
+        for step, lines in dvc_output.by_stage(output):
             if step.stage:
                 named = follow_stage.with_options(name=step.stage, task_run_name=step.stage)
                 # Quoted, because Prefect would read the lines in search of other tasks' results.
-                state = named(step.outcome, quote(lines), return_state=True)
+                state = named(step.outcome, quote(lines), quote(output), return_state=True)
                 if state.is_crashed():
                     raise processes.WorkerLostError(state.message)
                 state.result()  # raises what it failed with
                 outcomes[step.stage] = step.outcome
             else:
-                _follow(lines)
+                _heed(_follow(lines), output)
         if command.status:
             raise StageFailedError(f"DVC ended with status {command.status}: see the log.")
     return outcomes
+
+
+class _Output:
+    """DVC's lines as they come, and whether it has failed."""
+
+    def __init__(self, command: processes.Command) -> None:
+        self._command, self._over = command, False
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._command.lines()
+        self._over = True
+
+    @property
+    def failed(self) -> bool:
+        """Whether DVC failed in the turn that was just read to its end: after a failure there is no other."""
+        return self._over and self._command.status != 0
 
 
 def follow(name: str, command: Sequence[str]) -> None:
@@ -97,16 +115,17 @@ def follow(name: str, command: Sequence[str]) -> None:
 def follow_command(command: list[str]) -> None:
     """Follow a command to its end."""
     with processes.running(command, _variables()) as running:
-        _follow(running.lines())
+        told = _follow(running.lines())
         if running.status:
-            raise StageFailedError(f"`{' '.join(command)}` ended with status {running.status}: see the log.")
+            ending = f"`{' '.join(command)}` ended with status {running.status}: see the log."
+            raise StageFailedError(told.message or ending)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def follow_stage(outcome: str, lines: Any) -> State[None] | None:
-    """Follow one stage's turn in DVC's output, an iterator of lines, to its end."""
+def follow_stage(outcome: str, lines: Any, output: Any) -> State[None] | None:
+    """Follow one stage's turn in DVC's output (`_Output`), an iterator of lines, to its end."""
     try:
-        _follow(lines)
+        _heed(_follow(lines), output)
     except processes.WorkerLostError as error:
         return Crashed(message=str(error))
     why = _WHY_CACHED.get(outcome)
@@ -118,8 +137,21 @@ def _variables() -> dict[str, str]:
     return {processes.RUN_VARIABLE: str(flow_run.id or ""), WRITER_VARIABLE: str(os.getpid())}
 
 
-def _follow(lines: Iterator[str]) -> None:
-    """Log the lines as they come, and raise the error that they tell of."""
+@dataclass(frozen=True)
+class _Told:
+    """What lines tell of a failure, if there was one: a stage that does not fail may say the like."""
+
+    message: str
+    can_pass: bool
+
+
+def _heed(told: _Told, output: _Output) -> None:
+    if told.message and output.failed:
+        raise StageFailedError(told.message, told.can_pass)
+
+
+def _follow(lines: Iterator[str]) -> _Told:
+    """Log the lines as they come; gives the error that they tell of."""
     log = get_run_logger()
     own, of_dvc, can_pass = "", "", False
     for raw in lines:
@@ -129,9 +161,8 @@ def _follow(lines: Iterator[str]) -> None:
         log.log(logging.ERROR if line.startswith(("ERROR:", "error:")) else logging.INFO, "%s", line)
         if line.startswith("error:"):  # a user's error, in the stage's own words
             own = line.removeprefix("error:").strip()
-        elif line.startswith("ERROR:"):
+        elif line.startswith("ERROR: "):  # DVC's; without the space it is Python's logging
             of_dvc = of_dvc or line.removeprefix("ERROR:").strip()
         killed = dvc_output.exit_status(line) in KILLED
         can_pass = can_pass or killed or dvc_output.is_blocked(line) or bool(_PASSING.match(line))
-    if own or of_dvc:
-        raise StageFailedError(own or of_dvc, can_pass and not own)
+    return _Told(own or of_dvc, can_pass and not own)

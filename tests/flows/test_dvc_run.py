@@ -126,6 +126,38 @@ def test_after_the_third_try_it_has_failed(tries):
     assert count() == 3
 
 
+# What a stage says, and whether it has failed.
+
+SAYS = "Running stage 'parse':\nERROR:root:one picture left out\nERROR: of a library\nerror: of another\n"
+THEN = "Running stage 'ground':\n"
+
+
+def saying(monkeypatch, text: str, status: int) -> list[str]:
+    """A command, and stand-in for DVC, that says something and ends with a status."""
+    command = [sys.executable, "-c", f"print({text!r}); raise SystemExit({status})"]
+    monkeypatch.setattr(processes, "DVC", tuple(command))
+    return command
+
+
+def test_a_stage_that_says_error_and_succeeds_has_succeeded(monkeypatch, prefect_server):
+    command = saying(monkeypatch, SAYS + THEN, 0)
+    assert dvc_run.once(["repro"]) == {"parse": "runs", "ground": "runs"}
+    dvc_run.follow("study", command)
+
+
+def test_the_stage_that_fails_is_told_and_not_one_before_it(monkeypatch, prefect_server):
+    saying(monkeypatch, SAYS + THEN + DEFECT.replace("parse", "ground"), 1)
+    with pytest.raises(dvc_run.StageFailedError, match="failed to reproduce 'ground'"):
+        dvc_run.once(["repro"])
+
+
+def test_a_command_that_fails_is_told_in_its_own_words_or_by_its_status(monkeypatch, prefect_server):
+    with pytest.raises(dvc_run.StageFailedError, match=r"^of another$"):
+        dvc_run.follow("study", saying(monkeypatch, SAYS, 2))
+    with pytest.raises(dvc_run.StageFailedError, match="ended with status 3: see the log"):
+        dvc_run.follow("study", saying(monkeypatch, "nothing", 3))
+
+
 # Results.
 
 
