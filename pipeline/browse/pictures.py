@@ -35,13 +35,18 @@ class Pictures:
         self._kept: OrderedDict[tuple[int, str], Encoded] = OrderedDict()
         self._lock = threading.Lock()
 
-    def thumbnail(self, store: Store, row: int) -> Encoded:
+    def thumbnail(self, store: Store, row: int, of: str = "") -> Encoded:
         """The image with that row number, at most 320 pixels a side.
 
+        Args:
+            store: the datasets.
+            row: number of the row of ``images``.
+            of: what the digest of the image begins with, as whoever asks knows it.
+
         Raises:
-            UserError: there is no such row, or its file is missing or broken.
+            UserError: there is no such row, its image is another one, or its file is missing or broken.
         """
-        image = image_row(store, row)
+        image = _asked(store, row, of)
         key = (row, image["sha256"])
         with self._lock:
             if key in self._kept:
@@ -54,14 +59,12 @@ class Pictures:
                 self._kept.popitem(last=False)
         return made
 
-    def view(self, store: Store, row: int) -> Encoded:
+    def view(self, store: Store, row: int, of: str = "") -> Encoded:
         """The image with that row number, at most 1600 pixels a side. Raises as `thumbnail` does."""
-        return self._encoded(image_row(store, row), VIEW)
+        return self._encoded(_asked(store, row, of), VIEW)
 
-    def similarity(
-        self, store: Store, grids: Grids, phrase_id: str, name: str
-    ) -> tuple[Encoded, tuple[float, float]]:
-        """A phrase's similarity map over its picture, with the limits of its colours: those of all its maps.
+    def similarity(self, store: Store, grids: Grids, phrase_id: str, name: str) -> Encoded:
+        """A phrase's similarity map over its picture, in colours whose limits are those of all its maps.
 
         Raises:
             UserError: there is no such map, or no encoder to place it by.
@@ -83,7 +86,7 @@ class Pictures:
         with self._decoding:
             picture = load_picture(image["image"], self._root, image["image_id"])
             drawn = overlays.similarity_panel(picture, edges, arrays[name], limits, regions)
-        return (canvas.png(drawn), "image/png"), limits
+        return canvas.png(drawn), "image/png"
 
     def overlay(self, store: Store, grids: Grids, phrase_id: str) -> Encoded:
         """A phrase on its patches as a picture to keep, as `patchwords overlays` draws it.
@@ -135,6 +138,14 @@ def image_row(store: Store, row: int) -> dict[str, Any]:
     if not 0 <= row < images.num_rows:
         raise UserError(f"There is no image number {row}: the dataset has {images.num_rows}.")
     return take(images, [row])[0]
+
+
+def _asked(store: Store, row: int, of: str) -> dict[str, Any]:
+    """The row of ``images`` with that number, if it is still the image whose digest begins so."""
+    image = image_row(store, row)
+    if not image["sha256"].startswith(of):
+        raise UserError("The dataset was replaced since this page was opened: reload the page.")
+    return image
 
 
 def _maps_advice(store: Store) -> str:

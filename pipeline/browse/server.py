@@ -23,7 +23,7 @@ from pipeline.errors import UserError
 STATIC = Path(__file__).parent / "static"
 PAGE = 60
 FOR_GOOD = "private, max-age=86400, immutable"
-"""Of pictures whose address holds their digest."""
+"""Of pictures whose address holds the beginning of their digest, ``of``."""
 
 Offset = Annotated[int, Query(ge=0)]
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -66,12 +66,12 @@ def make(service: Service, names: Iterable[str] = (), allow_remote: bool = False
         return service.similarity(phrase)
 
     @app.get("/picture/thumbnail/{row}")
-    def thumbnail(row: int) -> Response:
-        return _picture(service.thumbnail(row), FOR_GOOD)
+    def thumbnail(row: int, of: str = "") -> Response:
+        return _picture(service.thumbnail(row, of), FOR_GOOD if of else "no-cache")
 
     @app.get("/picture/view/{row}")
-    def view(row: int) -> Response:
-        return _picture(service.picture(row), FOR_GOOD)
+    def view(row: int, of: str = "") -> Response:
+        return _picture(service.picture(row, of), FOR_GOOD if of else "no-cache")
 
     @app.get("/picture/similarity")
     def similarity_picture(phrase: str, name: str) -> Response:

@@ -194,22 +194,22 @@ class Service:
     def similarity_picture(self, phrase_id: str, name: str) -> Encoded:
         """One of them, drawn."""
         opened = self.now
-        return opened.pictures.similarity(opened.index.store, opened.grids, phrase_id, name)[0]
+        return opened.pictures.similarity(opened.index.store, opened.grids, phrase_id, name)
 
     def overlay(self, phrase_id: str) -> Encoded:
         """A phrase on its patches, drawn to keep."""
         opened = self.now
         return opened.pictures.overlay(opened.index.store, opened.grids, phrase_id)
 
-    def thumbnail(self, row: int) -> Encoded:
-        """A small picture."""
+    def thumbnail(self, row: int, of: str) -> Encoded:
+        """A small picture, if its digest begins with ``of``."""
         opened = self.now
-        return opened.pictures.thumbnail(opened.index.store, row)
+        return opened.pictures.thumbnail(opened.index.store, row, of)
 
-    def picture(self, row: int) -> Encoded:
-        """A picture to look at."""
+    def picture(self, row: int, of: str) -> Encoded:
+        """A picture to look at, if its digest begins with ``of``."""
         opened = self.now
-        return opened.pictures.view(opened.index.store, row)
+        return opened.pictures.view(opened.index.store, row, of)
 
     def rejects(self, stage: str, reason: str, offset: int, limit: int) -> dict[str, Any]:
         """What the stages left out (`listing.rejects`)."""

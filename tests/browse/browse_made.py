@@ -7,6 +7,7 @@ file.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -101,8 +102,8 @@ def _add(tables: dict[str, list], rejects: dict[str, list], number: int, root: P
         image = {"bytes": encoded, "path": None}
     tables["images"].append(
         {
-            "image_id": image_id, "image": image, "sha256": f"{number:064d}", "width": SIDE, "height": SIDE,
-            "split": split,
+            "image_id": image_id, "image": image, "sha256": hashlib.sha256(encoded).hexdigest(),
+            "width": SIDE, "height": SIDE, "split": split,
         }
     )  # fmt: skip
     caption_id = f"{image_id}/c0"
