@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from pipeline import params
 from pipeline.errors import UserError
@@ -16,6 +17,8 @@ from pipeline.errors import UserError
 DATA = Path("data")
 PORT = 8365
 HOST = "127.0.0.1"
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Hosts that stand for every address of the machine, each with the one to open in a browser on it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -65,8 +68,13 @@ def browse(
         else params.PatchWordsParams(use="masks", min_coverage=0.0, min_score=0.0)
     )
     app = server.make(service.Service(data, root, folders, rules), [host], allow_remote)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
-    Console().print(f"{data} is open at [bold]{address}[/bold] (ctrl-C ends it)", highlight=False)
+    port = listening.getsockname()[1]
+    here = EVERYWHERE.get(host, host)
+    address = f"http://{f'[{here}]' if ':' in here else here}:{port}/"
+    console = Console(soft_wrap=True)
+    console.print(Text.assemble(f"{data} is open at ", (address, "bold"), " (ctrl-C ends it)"))
+    if here != host:
+        console.print(Text(f"From other machines: at an address of this machine, port {port}"))
     if open_browser:
         webbrowser.open(address)
     _serve(app, listening)

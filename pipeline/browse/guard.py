@@ -74,9 +74,12 @@ class Guard:
             return
         header = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
         if not allows(header, self._names, self._allow_remote):
-            await _refuse(
-                send, 403, f"This page is not served under the name {header!r}: open it as 127.0.0.1."
+            how = (
+                "by the machine's address, or start it with --host NAME"
+                if self._allow_remote
+                else "as 127.0.0.1"
             )
+            await _refuse(send, 403, f"This page is not served under the name {header!r}: open it {how}.")
             return
         if scope["method"] not in ("GET", "HEAD"):
             await _refuse(send, 405, "The page only reads.")

@@ -226,6 +226,26 @@ def test_a_table_that_a_stage_replaces_is_opened_again(copied, monkeypatch):
     assert (before, client.get("/api/gallery").json()["patch_words"]) == (rows.num_rows, 3)
 
 
+@pytest.mark.parametrize("kind", ["thumbnail", "view"])
+def test_an_address_of_an_image_that_was_replaced_gives_no_other_picture(copied, monkeypatch, kind):
+    monkeypatch.setattr(service, "LOOK_EVERY", -1.0)
+    client = open_client(copied)
+    card = client.get("/api/gallery").json()["cards"][1]
+    path, of = f"/picture/{kind}/{card['row']}", {"of": card["sha256"]}
+    assert card["sha256"] and "immutable" in client.get(path, params=of).headers["cache-control"]
+    rows = rows_of(copied, "images")
+    rows[0], rows[1] = rows[1], rows[0]
+    shutil.rmtree(copied / "images")
+    dataset.write_part(
+        copied / "images", 0, schemas.from_rows("images", rows), "images", browse_made.MADE_FROM
+    )
+    answer = client.get(path, params=of)
+    assert answer.status_code == 400 and "reload the page" in answer.json()["message"]
+    assert answer.headers["cache-control"] == "no-store"
+    # Without a digest in its address a picture may be another one tomorrow.
+    assert client.get(path).headers["cache-control"] == "no-cache"
+
+
 def test_bad_questions_are_answered_in_a_sentence(client):
     for path, part in (
         ("/api/gallery?where=scroe<1", "score"), ("/api/gallery?score_min=high", "score_min='high'"),
@@ -242,6 +262,30 @@ def test_other_sites_are_kept_out(client):
     assert "default-src 'none'" in headers["content-security-policy"]
     assert headers["cross-origin-resource-policy"] == "same-origin"
     assert "access-control-allow-origin" not in headers
+
+
+def test_a_name_that_is_refused_is_told_how_else_to_open_the_page(served):
+    remote = "by the machine's address, or start it with --host NAME"
+    for is_remote, told in ((False, "as 127.0.0.1"), (True, remote)):
+        client = TestClient(server.make(served, ["0.0.0.0"], is_remote), base_url="http://machine:8365")
+        answer = client.get("/api/dataset")
+        assert answer.status_code == 403 and answer.json()["message"].endswith(f"open it {told}.")
+
+
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [(["--host", "127.0.0.1"], "127.0.0.1"), (["--host", "0.0.0.0", "--allow-remote"], "127.0.0.1")],
+)
+def test_the_address_that_is_printed_can_be_opened(copied, monkeypatch, options, address):
+    data = copied.rename(copied.with_name("[raw] :cup:"))
+    listening = []
+    monkeypatch.setattr(commands, "_serve", lambda _, found: listening.append(found))
+    result = CliRunner().invoke(patchwords, ["browse", str(data), "--port", "0", "--no-open", *options])
+    (found,) = listening
+    port = found.getsockname()[1]
+    found.close()
+    assert f"{data} is open at http://{address}:{port}/ (ctrl-C ends it)\n" in result.output
+    assert ("From other machines" in result.output) == ("--allow-remote" in options)
 
 
 def test_a_folder_without_datasets_is_refused(tmp_path, data):

@@ -82,7 +82,10 @@ export class FilterPanel {
   chips(state) {
     const shown = [];
     for (const name of ["where", "split", "word", "annotator", "rejects"]) {
-      if (state[name]) shown.push([`${TITLES[name]}: ${state[name].replaceAll("_", " ")}`, { [name]: null }]);
+      if (!state[name]) continue;
+      // The codes of rejects are written as words; all else is the user's own text, or the dataset's.
+      const text = name === "rejects" ? state[name].replaceAll("_", " ") : state[name];
+      shown.push([`${TITLES[name]}: ${text}`, { [name]: null }]);
     }
     for (const name of ["score", "coverage"]) {
       const [low, high] = [state[`${name}_min`], state[`${name}_max`]];

@@ -17,7 +17,7 @@ export class LeftOut {
     if (asked === this.asked) return;
     this.asked = asked;
     this.rows = h("tbody");
-    this.more = h("button", { class: "button", hidden: true, onclick: () => this.load(state) }, "Show more");
+    this.more = h("button", { class: "button", hidden: true, onclick: () => this.loadMore(state) }, "Show more");
     this.told = h("p", { class: "quiet" });
     this.loaded = 0;
     this.root.replaceChildren(
@@ -49,13 +49,27 @@ export class LeftOut {
       }));
   }
 
+  /** The next rows, unless they were asked for already. The button keeps the focus, as a disabled one would not. */
+  async loadMore(state) {
+    const { more } = this;
+    if (more.hasAttribute("aria-disabled")) return;
+    more.setAttribute("aria-disabled", "true");
+    await this.load(state);
+    more.removeAttribute("aria-disabled");
+  }
+
   async load(state) {
     const query = { stage: state.stage, reason: state.reason, offset: this.loaded, limit: PAGE };
-    let found;
+    const { rows } = this;
+    let found, failure;
     try {
       found = await ask("rejects", query);
     } catch (error) {
-      this.told.textContent = error.message;
+      failure = error;
+    }
+    if (rows !== this.rows) return; // another stage or reason is shown by now
+    if (failure) {
+      this.told.textContent = failure.message;
       return;
     }
     this.loaded += found.rejects.length;
