@@ -68,6 +68,11 @@ def results(
         raise UserError(
             f"{file} is not valid JSON ({error}): run `dvc repro report` to make it again."
         ) from error
+    if not isinstance(found, dict) or not isinstance(found.get("arms"), dict):
+        raise UserError(
+            f'{file} has no "arms", so it is neither metrics of the report stage nor a study: give '
+            f"{METRICS_FILE}, or data/comparisons/study.json."
+        )
     if figure is not None:
         from pipeline.report import study_figure  # so that other commands start without matplotlib
 
@@ -75,7 +80,7 @@ def results(
         print(f"The study's curves: {figure}")
         return
     if markdown:
-        print(exports.markdown(comparison.study_rows(found)), end="")
+        print(exports.markdown(comparison.study_rows({"references": {}, "differences": {}, **found})), end="")
         return
     out = Console()
     if not out.is_terminal:

@@ -4,7 +4,7 @@ Tables carry the digests of their inputs in their schema metadata; folders of ot
 So whatever changes upstream changes every output downstream, even where weights or numbers stay the same,
 and a stage in ``dvc.yaml`` need list only the nearest of what it reads.
 
-    python -m pipeline.lineage data/models/pretrain/caption --from data/patch_words data/features
+    python -m pipeline.lineage data/models/pretrain/caption --from data/patch_words --from data/features
 """
 
 from __future__ import annotations

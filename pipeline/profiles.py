@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
@@ -76,12 +77,12 @@ def switch(name: str, file: Path = params.PARAMS_FILE, folder: Path = FOLDER, fo
     """Make ``file`` the profile's.
 
     Raises:
-        UserError: there is no such profile, or the file holds settings that are in no profile and would be
-            lost (unless ``force``).
+        UserError: there is no such profile; or (unless ``force``, which does not read the file) the file
+            holds settings that are in no profile and would be lost, or is no YAML.
     """
     new = text(name, folder)
-    edited = edits(file, folder) if file.exists() else []
-    if edited and not force:
+    edited = edits(file, folder) if file.exists() and not force else []
+    if edited:
         listed = "\n".join(f"  {key}: {value!r}, not {given!r}" for key, value, given in edited)
         raise UserError(
             f"{file} has settings of your own, which switching to {name} would lose:\n{listed}\n"
@@ -91,8 +92,18 @@ def switch(name: str, file: Path = params.PARAMS_FILE, folder: Path = FOLDER, fo
 
 
 def edits(file: Path = params.PARAMS_FILE, folder: Path = FOLDER) -> list[tuple[str, Any, Any]]:
-    """Settings in ``file`` that are not its profile's: key, value found, value of the profile."""
-    found = params.tree(_read(file))
+    """Settings in ``file`` that are not its profile's: key, value found, value of the profile.
+
+    Raises:
+        UserError: it is no YAML.
+    """
+    try:
+        found = params.tree(_read(file))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{file} is not valid YAML, so what of it would be lost is not known: {error}\n"
+            "Mend it, or add --force to replace it as it is."
+        ) from error
     label = found.get("profile") if isinstance(found, dict) else None
     if label not in names(folder):
         return [("profile", label, BASE)]

@@ -91,6 +91,17 @@ def test_results_without_metrics_say_what_to_run(tmp_path):
     assert "run `dvc repro`" in str(outcome.exception)
 
 
+@pytest.mark.parametrize("found", [{"alignment.cosine": {"value": 0.5}}, ["arms"], {"arms": ["caption"]}])
+@pytest.mark.parametrize("options", [[], ["--markdown"], ["--figure", "curves.png"]])
+def test_results_of_another_file_are_told(tmp_path, found, options):
+    (tmp_path / "metrics.json").write_text(json.dumps(found))
+    outcome = CliRunner().invoke(
+        cli.commands, ["results", "--file", str(tmp_path / "metrics.json"), *options]
+    )
+    assert isinstance(outcome.exception, UserError)
+    assert 'has no "arms"' in str(outcome.exception)
+
+
 def test_results_prints_what_the_report_stage_wrote(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps(FOUND))
     outcome = CliRunner().invoke(cli.commands, ["results", "--file", str(tmp_path / "metrics.json")])

@@ -70,6 +70,16 @@ def test_settings_of_the_users_own_are_not_lost_unasked(file):
     assert params.load(file).profile == "smoke"
 
 
+@pytest.mark.parametrize("spoilt", [b"train: [1, 2\n", b"\xff\xfe"])
+def test_what_is_no_yaml_is_replaced_only_by_force(file, spoilt):
+    file.write_bytes(spoilt)
+    with pytest.raises(UserError, match=r"(?s)params\.yaml is not valid YAML.*add --force"):
+        profiles.switch("smoke", file, FOLDER)
+    assert file.read_bytes() == spoilt
+    profiles.switch("smoke", file, FOLDER, force=True)
+    assert params.load(file).profile == "smoke"
+
+
 def test_an_unknown_profile_is_told_with_those_that_there_are(file):
     with pytest.raises(UserError, match="no profile 'smol'; there are embedded, "):
         profiles.switch("smol", file, FOLDER)
