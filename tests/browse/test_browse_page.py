@@ -3,86 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
-from urllib.parse import parse_qs, urlencode, urlsplit
 
 import browse_made
 import pytest
+from browse_driven import WAIT, go, serve, until
 
-from pipeline.browse import server, service
 from pipeline.tables import dataset
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("there is no chromium to drive", allow_module_level=True)
-WAIT = 20_000  # milliseconds: a busy machine is no failure
-
-
-def serve(data):
-    """The page's address, and what ends it."""
-    import uvicorn
-
-    from pipeline.browse.commands import listen
-
-    app = server.make(service.Service(data, data.parent / "raw", {}, browse_made.RULES))
-    listening = listen("127.0.0.1", 0)
-    running = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not running.started:
-        time.sleep(0.02)
-    return f"http://127.0.0.1:{listening.getsockname()[1]}", running, thread
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def address(data):
-    found, running, thread = serve(data)
-    yield found
-    running.should_exit = True
-    thread.join(timeout=10)
-
-
-@pytest.fixture
-def page(browser, address):
-    """A page that may ask nothing but this server and whose scripts may not fail."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=address)
-    opened = context.new_page()
-    opened.set_default_timeout(WAIT)
-    failures, asked = [], []
-    opened.on("pageerror", lambda error: failures.append(str(error)))
-    opened.on("request", lambda request: asked.append(request.url))
-    yield opened
-    context.close()
-    assert failures == []
-    assert [url for url in asked if not url.startswith((address, "data:"))] == []
 
 
 @pytest.fixture(scope="module")
 def patch_words(data):
     """Rows of the table by phrase."""
     return {row["phrase_id"]: row for row in dataset.read(data / "patch_words").to_pylist()}
-
-
-def go(page, **state):
-    page.goto("/?" + urlencode(state))
-
-
-def until(page, holds):
-    """Wait until an expression holds. (Playwright's own wait builds a function, which the page forbids.)"""
-    end = time.monotonic() + WAIT / 1000
-    while not page.evaluate(holds):
-        assert time.monotonic() < end, holds
-        time.sleep(0.05)
 
 
 def word(page, text):
@@ -266,65 +198,6 @@ def test_both_arms_maps_are_shown_for_a_phrase_that_has_them(page):
     ]  # fmt: skip
     page.locator(".maps img").last.scroll_into_view_if_needed()
     until(page, "[...document.querySelectorAll('.maps img')].every(i => i.naturalWidth > 300)")
-
-
-def test_what_was_left_out_is_listed_and_leads_to_its_image(page):
-    go(page, view="left-out", stage="parse")
-    page.locator("#left-out tbody tr").nth(2).wait_for()
-    assert page.locator("#left-out tbody tr").count() == 3
-    page.locator("#left-out tbody a").nth(1).click()
-    page.locator("#scene h1", has_text="three").wait_for()
-    assert "the evening" in page.locator(".rejects").inner_text()
-
-
-def rejects(route, stage="parse", of=250):
-    """Answer a question for what was left out with rows of a made list."""
-    query = parse_qs(urlsplit(route.request.url).query)
-    offset, limit = (int(query[name][0]) for name in ("offset", "limit"))
-    rows = [
-        {"stage": stage, "message": "made", "key": str(number), "image_id": None}
-        for number in range(offset, min(offset + limit, of))
-    ]
-    route.fulfill(json={"rows": of, "rejects": rows})
-
-
-def left_out(page, column):
-    """The texts of a column of the rows that are listed."""
-    return page.locator(f"#left-out tbody td:nth-child({column})").all_inner_texts()
-
-
-def wait(page, holds):
-    """Wait until a function here holds, while the page goes on."""
-    end = time.monotonic() + WAIT / 1000
-    while not holds():
-        assert time.monotonic() < end
-        page.wait_for_timeout(20)
-
-
-def test_more_of_what_was_left_out_is_asked_for_once(page):
-    held = []
-    page.route("**/api/rejects?*", lambda route: held.append(route))
-    go(page, view="left-out")
-    for rows in (100, 200, 250):
-        wait(page, lambda: held)
-        while held:
-            rejects(held.pop(0))
-        wait(page, lambda rows=rows: len(left_out(page, 3)) >= rows)
-        page.locator("#left-out .button").evaluate("more => { more.click(); more.click(); }")
-    assert left_out(page, 3) == [str(number) for number in range(250)]
-
-
-def test_an_answer_about_another_stage_than_is_shown_is_dropped(page):
-    held = []
-    page.route("**/api/rejects?*", lambda route: held.append(route))
-    go(page, view="left-out")
-    wait(page, lambda: held)
-    page.locator("#left-out .reasons a[href*='stage=parse']").first.click()
-    wait(page, lambda: len(held) == 2)
-    for route, stage in zip(held, ("ingest", "parse"), strict=True):
-        rejects(route, stage, of=3)
-    wait(page, lambda: "parse" in left_out(page, 1))
-    assert left_out(page, 1) == ["parse"] * 3
 
 
 def test_what_is_filtered_by_is_written_as_it_was_typed(page):
