@@ -22,7 +22,6 @@ from typing import Any
 from unittest import mock
 
 import networkx
-import yaml
 from dvc.repo import Repo
 
 from flows import PROJECT, common, summary
@@ -71,7 +70,7 @@ def prepare(
     text: str, encoder: Weights | None, language_model: Weights | None, folder: Path
 ) -> list[Finding]:
     """Fill a folder with the workspace of a rehearsal: settings, samples, stand-ins, ``dvc.yaml``."""
-    profile = params.parse(yaml.safe_load(text))
+    profile = params.parse(params.tree(text))
     models = folder / "stand-ins"
     changes, about = _changes(profile, models, encoder, language_model)
     (folder / "params.yaml").write_text(profiles.overlaid(text, changes), encoding="utf-8")

@@ -64,6 +64,8 @@ def results(
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"There is no {file}: run `dvc repro` (or `make repro`) to make it.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} could not be read: {error}") from error
     except json.JSONDecodeError as error:
         raise UserError(
             f"{file} is not valid JSON ({error}): run `dvc repro report` to make it again."
