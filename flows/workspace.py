@@ -60,7 +60,7 @@ def abandoned(project: Path) -> dict[str, Any]:
 def forget(project: Path, who: dict[str, Any]) -> None:
     """Remove the note of a holder that `abandoned` gave, unless another has taken the workspace since."""
     with _open(project) as file:
-        if read(file) == who and not _take(file) and read(file) == who:
+        if who and read(file) == who and not _take(file) and read(file) == who:
             _note(file, {})
 
 
