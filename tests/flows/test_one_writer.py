@@ -137,3 +137,11 @@ def test_a_run_that_was_killed_does_not_keep_stages_out(tmp_path):
     (tmp_path / writer.LOCK).parent.mkdir()
     (tmp_path / writer.LOCK).write_text(json.dumps(WHO | {"flow_run": "its-id"}))
     writer.check(tmp_path, {writer.STAGE_VARIABLE: "ground"})
+
+
+def test_whoever_looks_once_a_second_stands_in_nobodys_way(tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(workspace, "_take", lambda file: taken.append(file) or "")
+    assert workspace.abandoned(tmp_path) == {}
+    workspace.forget(tmp_path, {})
+    assert not taken
