@@ -1,6 +1,7 @@
 """What `make ablations` runs: one setting changed at a time, none that is so already, in DVC's grammar."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +171,11 @@ def test_dvc_is_waited_for_after_ctrl_c(monkeypatch, tmp_path):
     dvc += "; time.sleep(1); Path('tidied').touch()"
     monkeypatch.setattr(ablations.processes, "DVC", (sys.executable, "-c", dvc))
     monkeypatch.setattr(ablations, "PROJECT", tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        ablations.build("exp", "run")
+    # What is started in a shell's background ignores ctrl-C, and tests before this may have changed it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ablations.build("exp", "run")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (tmp_path / "tidied").exists()

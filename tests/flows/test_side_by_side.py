@@ -178,7 +178,10 @@ def test_no_stage_outlives_it(project, how):
     stage = {"cmd": f'{sys.executable} -c "{FAMILY}"', "outs": ["never"]}
     (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"long": stage}}))
     program = (
-        "from pathlib import Path\nfrom rich.console import Console\nfrom flows.side_by_side import Lanes\n"
+        "import signal\nfrom pathlib import Path\n"
+        "from rich.console import Console\nfrom flows.side_by_side import Lanes\n"
+        # What is started in a shell's background ignores ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"Lanes({{'long': []}}, 2, Path({str(project)!r}), Console(width=200)).run()"
     )
     starter = subprocess.Popen(
